@@ -1,0 +1,6 @@
+// Clusters, their limits and protocol options.
+export * from './gen/envoy/config/cluster/v3/cluster_pb.js';
+export * from './gen/envoy/config/cluster/v3/circuit_breaker_pb.js';
+export * from './gen/envoy/config/cluster/v3/outlier_detection_pb.js';
+export * from './gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js';
+export * from './gen/envoy/extensions/clusters/aggregate/v3/cluster_pb.js';

@@ -1,0 +1,4 @@
+// The HTTP connection manager and its terminal filter.
+export * from './gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js';
+export * from './gen/envoy/extensions/filters/http/router/v3/router_pb.js';
+export * from './gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js';

@@ -1,0 +1,9 @@
+// Load-balancing policies.
+export * from './gen/envoy/extensions/load_balancing_policies/common/v3/common_pb.js';
+export * from './gen/envoy/extensions/load_balancing_policies/round_robin/v3/round_robin_pb.js';
+export * from './gen/envoy/extensions/load_balancing_policies/least_request/v3/least_request_pb.js';
+export * from './gen/envoy/extensions/load_balancing_policies/random/v3/random_pb.js';
+export * from './gen/envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash_pb.js';
+export * from './gen/envoy/extensions/load_balancing_policies/maglev/v3/maglev_pb.js';
+export * from './gen/envoy/extensions/load_balancing_policies/pick_first/v3/pick_first_pb.js';
+export * from './gen/envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality_pb.js';

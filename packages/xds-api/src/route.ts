@@ -1,0 +1,4 @@
+// Route configurations.
+export * from './gen/envoy/config/route/v3/route_pb.js';
+export * from './gen/envoy/config/route/v3/route_components_pb.js';
+export * from './gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';

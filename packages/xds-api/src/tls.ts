@@ -1,0 +1,5 @@
+// TLS contexts and secrets.
+export * from './gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js';
+export * from './gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js';
+export * from './gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js';
+export * from './gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js';

@@ -1,0 +1,2 @@
+// The SPIFFE Workload API.
+export * from './gen/spiffe/workload_pb.js';

@@ -1,0 +1,115 @@
+import type { ModelBase } from './model-object.js';
+
+/** How requests for some hosts are routed: a VirtualService (later HTTPRoute, GRPCRoute, …). Hosts are in full. */
+export interface RouteRule extends ModelBase {
+  type: 'route-rule';
+  hosts: readonly string[];
+  /** Namespaces whose clients it is for; `*` for all. */
+  exportTo: readonly string[];
+  http: readonly HttpRoute[];
+}
+
+export interface HttpRoute {
+  /** Name of the route, joined with a match's name in access logs. */
+  name: string;
+  /** Any of these; empty = every request. */
+  matches: readonly HttpMatch[];
+  action: RouteAction;
+  /** Milliseconds; 0 or absent = no timeout (Istio's default). */
+  timeoutMs?: number;
+  /** Absent = the mesh default (2 attempts); attempts 0 = none. */
+  retries?: RetryPolicy;
+  fault?: Fault;
+  rewrite?: Rewrite;
+  requestHeaders?: HeaderEdits;
+  responseHeaders?: HeaderEdits;
+  mirrors: readonly Mirror[];
+  cors?: CorsPolicy;
+}
+
+export type RouteAction =
+  | { kind: 'route'; destinations: readonly WeightedDestination[] }
+  | { kind: 'redirect'; uri?: string; prefixRewrite?: string; authority?: string; scheme?: string; port?: number; status: number }
+  | { kind: 'direct-response'; status: number; body: Uint8Array };
+
+export interface Destination {
+  /** In full. */
+  host: string;
+  subset: string;
+  /** Absent: the port that was dialled. */
+  port?: number;
+}
+
+export interface WeightedDestination extends Destination {
+  /** Share of Σ; entries of weight 0 are already left out unless all are 0. */
+  weight: number;
+  requestHeaders?: HeaderEdits;
+  responseHeaders?: HeaderEdits;
+}
+
+export interface Mirror extends Destination {
+  /** 0 to 100. */
+  percent: number;
+}
+
+export type StringMatch =
+  | { kind: 'exact'; value: string }
+  | { kind: 'prefix'; value: string }
+  | { kind: 'regex'; value: string }
+  | { kind: 'present' };
+
+export interface HttpMatch {
+  name: string;
+  uri?: StringMatch;
+  ignoreUriCase: boolean;
+  scheme?: StringMatch;
+  method?: StringMatch;
+  authority?: StringMatch;
+  headers: readonly { name: string; match: StringMatch }[];
+  withoutHeaders: readonly { name: string; match: StringMatch }[];
+  queryParams: readonly { name: string; match: StringMatch }[];
+  /** Evaluated by the control plane against the subscribing client; never sent to it. */
+  port?: number;
+  sourceLabels: Readonly<Record<string, string>>;
+  sourceNamespace?: string;
+}
+
+export interface RetryPolicy {
+  attempts: number;
+  perTryTimeoutMs?: number;
+  /** Envoy's words, already split; numbers stand in `statusCodes`. Empty = Istio's default words. */
+  retryOn: readonly string[];
+  statusCodes: readonly number[];
+  /** Base interval; absent = 25 ms. */
+  backoffMs?: number;
+  ignorePreviousHosts: boolean;
+  remoteLocalities: boolean;
+}
+
+export interface Fault {
+  /** Percentages are 0 to 100. */
+  delay?: { fixedMs: number; percent: number };
+  abort?: { httpStatus?: number; grpcStatus?: number; percent: number };
+}
+
+export interface Rewrite {
+  /** Replaces the matched prefix, or the whole path where the match is exact or a regex. */
+  uri?: string;
+  uriRegex?: { match: string; rewrite: string };
+  authority?: string;
+}
+
+export interface HeaderEdits {
+  set: Readonly<Record<string, string>>;
+  add: Readonly<Record<string, string>>;
+  remove: readonly string[];
+}
+
+export interface CorsPolicy {
+  allowOrigins: readonly StringMatch[];
+  allowMethods: readonly string[];
+  allowHeaders: readonly string[];
+  exposeHeaders: readonly string[];
+  maxAgeSeconds?: number;
+  allowCredentials?: boolean;
+}

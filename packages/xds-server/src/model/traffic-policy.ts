@@ -1,0 +1,83 @@
+import type { ModelBase } from './model-object.js';
+
+/** How clients treat a host: a DestinationRule. Which one applies is the model's answer, see MeshReader.trafficPolicy. */
+export interface TrafficPolicyRule extends ModelBase {
+  type: 'traffic-policy';
+  /** In full, or a wildcard. */
+  host: string;
+  exportTo: readonly string[];
+  /** Client workloads it is for; empty = all. */
+  workloadSelector: Readonly<Record<string, string>>;
+  policy: TrafficPolicy;
+  subsets: readonly Subset[];
+}
+
+export interface Subset {
+  name: string;
+  labels: Readonly<Record<string, string>>;
+  policy: TrafficPolicy;
+}
+
+/** Blocks. A subset's block replaces the top-level one; a port's blocks replace all of them for that port. */
+export interface TrafficPolicy {
+  loadBalancer?: LoadBalancer;
+  connectionPool?: ConnectionPool;
+  outlierDetection?: OutlierDetection;
+  tls?: ClientTls;
+  ports: readonly { port: number; policy: Omit<TrafficPolicy, 'ports'> }[];
+}
+
+export interface LoadBalancer {
+  /** `default` is LEAST_REQUEST (round robin for gRPC clients). */
+  simple: 'default' | 'round-robin' | 'least-request' | 'random' | 'passthrough';
+  consistentHash?: {
+    header?: string;
+    cookie?: { name: string; path: string; ttlMs?: number };
+    sourceIp?: boolean;
+    queryParameter?: string;
+    ring?: { minimumSize: number };
+    maglev?: { tableSize: number };
+  };
+  warmupMs?: number;
+  locality?: {
+    enabled: boolean;
+    distribute: readonly { from: string; to: Readonly<Record<string, number>> }[];
+    failover: readonly { from: string; to: string }[];
+    failoverPriority: readonly string[];
+  };
+}
+
+export interface ConnectionPool {
+  maxConnections?: number;
+  connectTimeoutMs?: number;
+  maxConnectionDurationMs?: number;
+  tcpIdleTimeoutMs?: number;
+  http1MaxPendingRequests?: number;
+  http2MaxRequests?: number;
+  maxRequestsPerConnection?: number;
+  maxRetries?: number;
+  idleTimeoutMs?: number;
+  h2Upgrade?: 'upgrade' | 'do-not-upgrade';
+  maxConcurrentStreams?: number;
+}
+
+export interface OutlierDetection {
+  consecutive5xx?: number;
+  consecutiveGatewayErrors?: number;
+  splitExternalLocalOriginErrors?: boolean;
+  consecutiveLocalOriginFailures?: number;
+  intervalMs?: number;
+  baseEjectionMs?: number;
+  maxEjectionPercent?: number;
+  minHealthPercent?: number;
+}
+
+export interface ClientTls {
+  mode: 'disable' | 'simple' | 'mutual' | 'istio-mutual';
+  sni?: string;
+  subjectAltNames: readonly string[];
+  caCertificates?: string;
+  clientCertificate?: string;
+  privateKey?: string;
+  insecureSkipVerify: boolean;
+}

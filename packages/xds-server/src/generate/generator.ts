@@ -60,6 +60,8 @@ export interface Profile {
   readonly name: ProfileName;
   /** Makes one resource by name, or undefined where there is none of that name for this client. */
   generate(type: ResourceType, name: string, context: GenerateContext): GeneratedResource | undefined;
-  /** The names that a wildcard subscription means (Envoy's LDS and CDS); empty for the other profiles. */
-  wildcard(type: ResourceType, context: GenerateContext): readonly string[];
+  /** Whether LDS and CDS may be subscribed to by wildcard (Envoy). gRPC and Weft clients name what they dial. */
+  readonly wildcard: boolean;
+  /** All names that exist of a type for this client: what a wildcard means, and what `weft generate` prints. */
+  names(type: ResourceType, context: GenerateContext): readonly string[];
 }

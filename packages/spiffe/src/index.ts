@@ -1,1 +1,12 @@
-export {};
+export { systemClock, type Clock, type Timer } from './clock.js';
+export { silentLogger, type Logger } from './logger.js';
+export { controlPlaneId, SpiffeId, SpiffeIdError } from './spiffe-id.js';
+export { encodePem, splitPem } from './pem.js';
+export { X509Svid } from './x509-svid.js';
+export { TrustBundle } from './trust-bundle.js';
+export { onlyUri, spiffeIdOf } from './certificate-names.js';
+export { bridgeBundles } from './bundle-bridge.js';
+export { issued, peerName, PeerVerificationError, verifyChain, verifyPeerName } from './peer-verifier.js';
+export { peerIdentity, verifyResumed, type PeerIdentity } from './peer-identity.js';
+export { IdentityHolder, type Identity, type SvidSource } from './svid-source.js';
+export { TlsContexts, type ServerTls, type UpstreamTls, type UpstreamTlsOptions } from './tls-context.js';

@@ -1,0 +1,28 @@
+// The port between the inbound engine and server adapters (node:http, Express, Fastify, grpc-js).
+import type { LocalReply } from '../stream/local-reply.js';
+import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
+import type { PeerIdentity, StreamInfo } from '../stream/stream-info.js';
+
+/** Facts of one accepted connection, fixed before its first request. */
+export interface ConnectionInfo {
+  remoteAddress: string;
+  remotePort: number;
+  localAddress: string;
+  localPort: number;
+  /** Absent on plain text, and where the client showed no certificate. */
+  peer?: PeerIdentity;
+  mutualTls: boolean;
+  requestedServerName: string;
+  applicationProtocol: string;
+}
+
+/** One request at a server. */
+export interface InboundStream {
+  readonly info: StreamInfo;
+  /** Runs route and filters. `undefined` = call the handler; a reply = answer with it instead. Synchronous where no filter waits. */
+  decode(): LocalReply | undefined | Promise<LocalReply | undefined>;
+  /** The handler's (or the local reply's) head goes out: response filters may change it. */
+  encode(head: ResponseHead): void;
+  /** Exactly once: response complete, or the caller went away (`cancelled`). */
+  end(end: StreamEnd & { status: number; cancelled: boolean }): void;
+}

@@ -1,0 +1,36 @@
+// What a load-balancing policy is. One file a policy, one line in builtin.ts; applications may pass their own.
+import type { Host } from '../upstream/host.js';
+
+export interface LoadBalancerFactory<Config = unknown> {
+  /** `envoy.load_balancing_policies.round_robin`. */
+  readonly name: string;
+  /** Of the message in load_balancing_policy. */
+  readonly typeUrl: string;
+  /** Reads the encoded message; throws where it is invalid. */
+  parse(value: Uint8Array): Config;
+  create(config: Config, context: LoadBalancerContext): LoadBalancer;
+}
+
+export interface LoadBalancerContext {
+  /** Uniform in [0, 1). Tests pass their own. */
+  random(): number;
+}
+
+/** Lives as long as its cluster; sees one flat list of available hosts. Priorities, localities, subsets and panic are around it. */
+export interface LoadBalancer {
+  update(hosts: readonly Host[]): Picker;
+}
+
+/** An immutable view over hosts, replaced as a whole. */
+export interface Picker {
+  pick(context: PickContext): Host | undefined;
+}
+
+export interface PickContext {
+  /** From the route's hash policies. */
+  hash?: bigint;
+  /** Hosts that earlier attempts of this request used. */
+  attempted?: readonly Host[];
+  /** 0 for the first attempt. */
+  attempt: number;
+}

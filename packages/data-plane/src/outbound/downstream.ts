@@ -1,0 +1,41 @@
+// The port between the outbound engine and the adapters (undici, grpc-js): the engine sees heads and completions and
+// returns verdicts, adapters move bytes.
+import type { LocalReply } from '../stream/local-reply.js';
+import type { RequestHead } from '../stream/request-head.js';
+import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
+import type { Host } from '../upstream/host.js';
+import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
+
+/** One attempt at one host. The adapter fills in `abort` before `connect` returns and reports each event once. */
+export interface UpstreamAttempt {
+  readonly host: Host;
+  readonly cluster: UpstreamCluster;
+  /** What to send. Shared by attempts of the request except for its attempt-count header: do not change it. */
+  readonly head: RequestHead;
+  /** 1 for the first. */
+  readonly number: number;
+  /** Set by the adapter: ends the exchange with the host now (per-try timeout, hedge lost, caller gone). */
+  abort: ((reason: Error) => void) | undefined;
+
+  /**
+   * The response's head came. `forward`: pass it (as mutated) and the body to the caller. `discard`: another attempt
+   * follows; read the body away up to a limit so that the connection lives, then drop it.
+   */
+  onHead(head: ResponseHead): 'forward' | 'discard';
+  /** The attempt ended without a head, or a forwarded response broke off. After `discard` it is not reported. */
+  onFailure(failure: UpstreamFailure): void;
+  /** A forwarded response is through. */
+  onEnd(end: StreamEnd): void;
+}
+
+/** Implemented by adapters, one object a request. */
+export interface Downstream {
+  /** Sends the request of this attempt to its host; the body from the start each time. */
+  connect(attempt: UpstreamAttempt): void;
+  /** Whether the request body can still be sent again from its start (bounded replay buffer, no stream consumed past it). */
+  readonly replayable: boolean;
+  /** The request ends here with this answer. Headers are already encoded by filters. */
+  reply(reply: LocalReply): void;
+  /** A forwarded response broke off, or ran into a timeout after its head: end the caller's stream with this error. */
+  breakOff(error: Error): void;
+}

@@ -1,0 +1,57 @@
+// Listener and HttpConnectionManager, decoded.
+import type { HttpFilterFactory } from '../filter/http-filter.js';
+import type { DestinationService, WorkloadInfo } from '../stream/stream-info.js';
+import type { RouteConfigurationConfig } from './route-config.js';
+import type { DownstreamTlsConfig } from './tls-config.js';
+
+export interface ListenerConfig {
+  name: string;
+  /** Client listeners: the API listener's HCM. */
+  api?: HttpConnectionManagerConfig;
+  /** Server listeners. */
+  address?: { host: string; port: number };
+  filterChains: readonly FilterChainConfig[];
+  defaultFilterChain?: FilterChainConfig;
+  /** From filter_metadata.istio. */
+  services: readonly DestinationService[];
+  workload?: WorkloadInfo;
+}
+
+export interface FilterChainConfig {
+  name: string;
+  /** Empty strings and lists match everything. Order of evaluation: grpc-xds.md 2.6. */
+  match: {
+    destinationPort?: number;
+    prefixRanges: readonly { address: string; prefixLength: number }[];
+    serverNames: readonly string[];
+    transportProtocol: '' | 'raw_buffer' | 'tls';
+    applicationProtocols: readonly string[];
+    sourceType: 'any' | 'same-ip-or-loopback' | 'external';
+    sourcePrefixRanges: readonly { address: string; prefixLength: number }[];
+    sourcePorts: readonly number[];
+  };
+  /** Absent: plain text. */
+  tls?: DownstreamTlsConfig;
+  http: HttpConnectionManagerConfig;
+}
+
+export interface HttpConnectionManagerConfig {
+  statPrefix: string;
+  route: { kind: 'rds'; name: string } | { kind: 'inline'; config: RouteConfigurationConfig };
+  httpFilters: readonly HttpFilterConfig[];
+  maxStreamDurationMs?: number;
+  streamIdleTimeoutMs?: number;
+  requestTimeoutMs?: number;
+  normalizePath: boolean;
+  mergeSlashes: boolean;
+  escapedSlashes: 'keep' | 'reject' | 'unescape-and-redirect' | 'unescape-and-forward';
+}
+
+export interface HttpFilterConfig {
+  /** Instance name, by which overrides find it. */
+  name: string;
+  factory: HttpFilterFactory;
+  /** What the factory parsed. */
+  config: unknown;
+  disabled: boolean;
+}

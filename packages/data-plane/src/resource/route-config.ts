@@ -1,0 +1,138 @@
+// RouteConfiguration, decoded: frozen plain data with Envoy's field names in camelCase. Durations are milliseconds.
+import type { FractionConfig, HeaderMatcherConfig, QueryParameterMatcherConfig } from './matcher-config.js';
+
+export interface RouteConfigurationConfig {
+  name: string;
+  virtualHosts: readonly VirtualHostConfig[];
+  mutations: HeaderMutationsConfig;
+  mostSpecificHeaderMutationsWins: boolean;
+  ignorePortInHostMatching: boolean;
+  maxDirectResponseBodySize: number;
+  filterOverrides: FilterOverrides;
+}
+
+export interface VirtualHostConfig {
+  name: string;
+  domains: readonly string[];
+  routes: readonly RouteEntryConfig[];
+  mutations: HeaderMutationsConfig;
+  retryPolicy?: RetryPolicyConfig;
+  includeRequestAttemptCount: boolean;
+  filterOverrides: FilterOverrides;
+}
+
+export interface RouteEntryConfig {
+  name: string;
+  match: RouteMatchConfig;
+  action: RouteActionConfig;
+  mutations: HeaderMutationsConfig;
+  filterOverrides: FilterOverrides;
+  metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** By filter name (the `name` in http_filters): the override its factory parsed. */
+export type FilterOverrides = ReadonlyMap<string, unknown>;
+
+export interface RouteMatchConfig {
+  path:
+    | { kind: 'prefix' | 'exact' | 'path-separated-prefix'; value: string; caseSensitive: boolean }
+    | { kind: 'regex'; value: string }
+    | { kind: 'uri-template'; value: string };
+  headers: readonly HeaderMatcherConfig[];
+  queryParameters: readonly QueryParameterMatcherConfig[];
+  runtimeFraction?: FractionConfig;
+  grpc: boolean;
+  tlsPresented?: boolean;
+}
+
+export type RouteActionConfig =
+  | ({ kind: 'route' } & ForwardActionConfig)
+  | ({ kind: 'redirect' } & RedirectConfig)
+  | { kind: 'direct-response'; status: number; body: Uint8Array }
+  /** Server side: the application's handler. */
+  | { kind: 'non-forwarding' };
+
+export interface ForwardActionConfig {
+  cluster: { kind: 'cluster'; name: string } | { kind: 'weighted'; clusters: readonly WeightedClusterConfig[]; totalWeight: number; headerName: string } | { kind: 'header'; header: string };
+  clusterNotFoundStatus: number;
+  /** 0 = none; Envoy's default is 15 s. Counted from the end of the request. */
+  timeoutMs: number;
+  idleTimeoutMs?: number;
+  maxStreamDuration?: { maxMs?: number; grpcTimeoutHeaderMaxMs?: number; grpcTimeoutHeaderOffsetMs?: number };
+  retryPolicy?: RetryPolicyConfig;
+  prefixRewrite?: string;
+  regexRewrite?: RegexRewriteConfig;
+  hostRewrite?: { kind: 'literal'; value: string } | { kind: 'header'; header: string } | { kind: 'path-regex'; regex: RegexRewriteConfig } | { kind: 'auto' };
+  appendXForwardedHost: boolean;
+  hashPolicies: readonly HashPolicyConfig[];
+  mirrors: readonly { cluster: string; fraction?: FractionConfig }[];
+  /** Subset selection. */
+  metadataMatch?: Readonly<Record<string, unknown>>;
+  priority: 'default' | 'high';
+}
+
+export interface WeightedClusterConfig {
+  name: string;
+  weight: number;
+  mutations: HeaderMutationsConfig;
+  filterOverrides: FilterOverrides;
+  metadataMatch?: Readonly<Record<string, unknown>>;
+}
+
+export interface RedirectConfig {
+  status: number;
+  https: boolean;
+  scheme?: string;
+  host?: string;
+  port?: number;
+  path?: string;
+  prefixRewrite?: string;
+  regexRewrite?: RegexRewriteConfig;
+  stripQuery: boolean;
+}
+
+/** RE2 pattern and substitution (`\1`). */
+export interface RegexRewriteConfig {
+  pattern: string;
+  substitution: string;
+}
+
+export interface HeaderMutationsConfig {
+  request: HeaderMutationConfig;
+  response: HeaderMutationConfig;
+}
+
+export interface HeaderMutationConfig {
+  add: readonly {
+    name: string;
+    /** May hold formatters such as %REQ(x)%. */
+    value: string;
+    action: 'append-if-exists-or-add' | 'add-if-absent' | 'overwrite-if-exists-or-add' | 'overwrite-if-exists';
+    keepEmpty: boolean;
+  }[];
+  remove: readonly string[];
+}
+
+export const noMutations: HeaderMutationsConfig = Object.freeze({ request: { add: [], remove: [] }, response: { add: [], remove: [] } });
+
+export interface RetryPolicyConfig {
+  retryOn: readonly string[];
+  numRetries: number;
+  perTryTimeoutMs?: number;
+  perTryIdleTimeoutMs?: number;
+  retriableStatusCodes: readonly number[];
+  retriableHeaders: readonly HeaderMatcherConfig[];
+  retriableRequestHeaders: readonly HeaderMatcherConfig[];
+  backoff: { baseMs: number; maxMs: number };
+  avoidPreviousHosts: boolean;
+  hostSelectionAttempts: number;
+}
+
+export type HashPolicyConfig = (
+  | { kind: 'header'; name: string; rewrite?: RegexRewriteConfig }
+  | { kind: 'cookie'; name: string; path: string; ttlMs?: number }
+  | { kind: 'query-parameter'; name: string }
+  | { kind: 'source-ip' }
+  | { kind: 'filter-state'; key: string }
+) & { terminal: boolean };
+

@@ -1,0 +1,14 @@
+// What one dialled name means: made complete, frozen, then swapped in with a single assignment.
+import type { FilterChain } from '../filter/filter-chain.js';
+import type { RouteTable } from '../route/route-table.js';
+import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
+
+export interface OutboundListenerSnapshot {
+  /** The Listener's name. */
+  readonly name: string;
+  readonly routes: RouteTable;
+  readonly filters: FilterChain;
+  /** Every cluster the routes name and that exists; a missing one affects only the routes that use it (503, NC). */
+  readonly clusters: ReadonlyMap<string, UpstreamCluster>;
+  readonly maxStreamDurationMs: number;
+}

@@ -1,0 +1,30 @@
+import type { ResponseFlag } from './response-flag.js';
+
+/** An answer that the mesh itself gives instead of an upstream or a handler. One table maps it to HTTP and to gRPC. */
+export interface LocalReply {
+  status: number;
+  /** Absent: mapped from the HTTP status as Envoy does (403 → 7, 401 → 16, 404 → 12, 429 and 502–504 → 14, else 2). */
+  grpcStatus?: number;
+  /** Plain text for the caller. */
+  body: string | Uint8Array;
+  headers?: readonly (readonly [string, string])[];
+  flag?: ResponseFlag;
+  /** Envoy's response code details (`route_not_found`, `rbac_access_denied_matched_policy[…]`). */
+  details: string;
+  /** Set where the caller should get an error with a reason rather than only a status: no configuration, no identity. */
+  error?: Error;
+}
+
+/** Envoy's mapping from HTTP to gRPC status for local replies. */
+export function grpcStatusOf(reply: Pick<LocalReply, 'status' | 'grpcStatus'>): number {
+  if (reply.grpcStatus !== undefined) return reply.grpcStatus;
+  switch (reply.status) {
+    case 200: return 0;
+    case 400: return 13;
+    case 401: return 16;
+    case 403: return 7;
+    case 404: return 12;
+    case 429: case 502: case 503: case 504: return 14;
+    default: return 2;
+  }
+}

@@ -1,0 +1,67 @@
+// What is known of one request while it runs: filters, load balancers, access logs and metrics read and write it.
+import type { LocalReply } from './local-reply.js';
+import type { ResponseFlag } from './response-flag.js';
+
+/** The authenticated other side of an inbound connection. */
+export interface PeerIdentity {
+  spiffeId: string;
+  trustDomain: string;
+  namespace?: string;
+  serviceAccount?: string;
+}
+
+export interface StreamInfo {
+  readonly direction: 'outbound' | 'inbound';
+  /** performance.now() at the start. */
+  readonly startTime: number;
+  readonly protocol: 'http' | 'grpc';
+  /** Before any rewrite. */
+  readonly method: string;
+  readonly originalPath: string;
+  readonly authority: string;
+  /** `HTTP/1.1`, `HTTP/2`. */
+  httpVersion: string;
+  routeName: string;
+  clusterName: string;
+  /** Attempts made so far, the first included. */
+  attempts: number;
+  flags: ResponseFlag[];
+  responseCodeDetails: string;
+  /** 0 where no response was ever given. */
+  status: number;
+  grpcStatus?: number;
+  bytesSent: number;
+  bytesReceived: number;
+  /** `IP:port` of the host of the last attempt. */
+  upstreamAddress: string;
+  /** Identity of the host of the last attempt, as xDS expects it. */
+  upstreamSpiffeId?: string;
+  /** Of the cluster (outbound) or the listener (inbound): Istio's `istio.services`. */
+  destination?: DestinationService;
+  /** Workload of the other side, from endpoint metadata (outbound) or the peer's own header (inbound). */
+  peerWorkload?: WorkloadInfo;
+  /** Inbound only. */
+  peer?: PeerIdentity;
+  downstreamRemoteAddress: string;
+  downstreamLocalAddress: string;
+  mutualTls: boolean;
+  requestedServerName: string;
+  localReply?: LocalReply;
+  /** Dynamic metadata by filter name. */
+  metadata?: Map<string, Readonly<Record<string, unknown>>>;
+}
+
+export interface DestinationService {
+  host: string;
+  name: string;
+  namespace: string;
+}
+
+/** Istio's description of a workload, the source of most metric labels. */
+export interface WorkloadInfo {
+  name: string;
+  namespace: string;
+  canonicalService: string;
+  canonicalRevision: string;
+  cluster: string;
+}

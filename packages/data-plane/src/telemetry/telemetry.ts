@@ -1,0 +1,20 @@
+// The seam of metrics, access logs and traces: both engines call it once at the start and once at the end of a request.
+import type { HeaderMap } from '../stream/header-map.js';
+import type { RequestHead } from '../stream/request-head.js';
+import type { StreamInfo } from '../stream/stream-info.js';
+
+export interface Telemetry {
+  /**
+   * A request starts. Outbound: writes trace context into the head (W3C `traceparent`, from the inbound request that is
+   * being handled) and starts a client span where @opentelemetry/api has a provider. Inbound: reads it and starts a server
+   * span. Returns what `end` needs; undefined costs nothing.
+   */
+  start(info: StreamInfo, head: RequestHead): TelemetryStream | undefined;
+  /** Once per request: Istio's counter and histogram, the access log line, the span's end. */
+  end(info: StreamInfo, stream: TelemetryStream | undefined, head: RequestHead, responseHeaders?: HeaderMap): void;
+}
+
+export interface TelemetryStream {
+  /** Runs the application's handler (or the inner dispatch) inside the request's context. */
+  run<T>(fn: () => T): T;
+}

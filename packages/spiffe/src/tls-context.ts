@@ -1,7 +1,6 @@
-import { constants } from 'node:crypto';
+import { constants, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { createSecureContext, type ConnectionOptions, type PeerCertificate, type SecureContext, type SecureContextOptions, type Server, type TlsOptions, type TLSSocket } from 'node:tls';
-import { X509Certificate } from 'node:crypto';
 import { bridgeBundles } from './bundle-bridge.js';
 import { systemClock, type Clock } from './clock.js';
 import { peerIdentity } from './peer-identity.js';
@@ -24,7 +23,13 @@ export interface ServerTls {
 }
 
 /** What `tls.connect` takes; add `host` and `port`, or `socket`. Never add `session`. */
-export type UpstreamTlsOptions = Required<Pick<ConnectionOptions, 'secureContext' | 'checkServerIdentity' | 'ALPNProtocols' | 'rejectUnauthorized' | 'minVersion'>> & Pick<ConnectionOptions, 'servername'>;
+export interface UpstreamTlsOptions extends Pick<ConnectionOptions, 'servername'> {
+  readonly secureContext: SecureContext;
+  readonly checkServerIdentity: (host: string, certificate: PeerCertificate) => Error | undefined;
+  readonly ALPNProtocols: string[];
+  readonly rejectUnauthorized: true;
+  readonly minVersion: 'TLSv1.3';
+}
 
 /**
  * The TLS settings that follow from an identity, made once per generation. Only TLS 1.3, no session resumption, never the system's

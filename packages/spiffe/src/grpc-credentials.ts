@@ -1,0 +1,83 @@
+import { CallCredentials, ChannelCredentials, ServerCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import { isIP } from 'node:net';
+import type { TlsContexts } from './tls-context.js';
+
+type SecureConnector = ReturnType<ChannelCredentials['_createSecureConnector']>;
+
+/**
+ * Credentials for `server.bindAsync`: the source's newest identity, from the moment the source has one; connections before that
+ * are dropped. Client certificates are asked for always and required by option.
+ */
+export class MeshServerCredentials extends ServerCredentials {
+  readonly #stop: () => void;
+
+  constructor(contexts: TlsContexts, { requireClientCertificate }: { requireClientCertificate: boolean }) {
+    super({ requestCert: true, rejectUnauthorized: requireClientCertificate }, contexts.current() && contexts.serverContextOptions());
+    this.#stop = contexts.subscribe(() => this.updateSecureContextOptions(contexts.serverContextOptions()));
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+
+  /** Stops following the source. */
+  close(): void {
+    this.#stop();
+  }
+}
+
+export interface MeshChannelOptions {
+  /** Exact SPIFFE IDs, any of which the server may have. Empty = any workload of our own trust domain. */
+  readonly expectedIds: readonly string[];
+  /** SNI; by default the host of the target, and nothing useful for an IP address. */
+  readonly servername?: string;
+}
+
+/**
+ * Credentials for a channel. Each new connection is made with the newest identity, so a channel may live as long as it likes;
+ * connections that exist stay (compare `contexts.generation` to drain them).
+ */
+export function channelCredentials(contexts: TlsContexts, options: MeshChannelOptions): ChannelCredentials {
+  return new MeshChannelCredentials(contexts, options);
+}
+
+class MeshChannelCredentials extends ChannelCredentials {
+  readonly #contexts: TlsContexts;
+  readonly #options: MeshChannelOptions;
+
+  constructor(contexts: TlsContexts, options: MeshChannelOptions) {
+    super();
+    this.#contexts = contexts;
+    this.#options = options;
+  }
+
+  override _isSecure(): boolean {
+    return true;
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(target: Parameters<ChannelCredentials['_createSecureConnector']>[0], channelOptions: ChannelOptions, ownCalls: CallCredentials = CallCredentials.createEmpty()): SecureConnector {
+    const connector = () => {
+      const { secureContext, checkServerIdentity } = this.#contexts.upstream({ expectedIds: this.#options.expectedIds, alpn: ['h2'] });
+      const fixed = ChannelCredentials.createFromSecureContext(secureContext, { checkServerIdentity, rejectUnauthorized: true });
+      return fixed._createSecureConnector(target, this.#named(target.path, channelOptions), ownCalls);
+    };
+    return {
+      connect: async (socket) => connector().connect(socket),
+      waitForReady: async () => void (await this.#contexts.ready()),
+      getCallCredentials: () => ownCalls,
+      destroy: () => undefined,
+    };
+  }
+
+  /** grpc-js would send an IP address as server name, which Node warns about (DEP0123). */
+  #named(path: string, options: ChannelOptions): ChannelOptions {
+    if (this.#options.servername !== undefined) return { ...options, 'grpc.ssl_target_name_override': this.#options.servername };
+    const host = path.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+    if (options['grpc.ssl_target_name_override'] !== undefined || isIP(host) === 0) return options;
+    return { ...options, 'grpc.ssl_target_name_override': this.#contexts.current()!.svid.id.trustDomain };
+  }
+}

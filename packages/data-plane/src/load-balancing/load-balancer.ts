@@ -31,6 +31,8 @@ export interface PickContext {
   hash?: bigint;
   /** Hosts that earlier attempts of this request used. */
   attempted?: readonly Host[];
+  /** How often a host in `attempted` is picked anew before it is taken after all. Default 1, as Envoy's. */
+  hostSelectionAttempts?: number;
   /** 0 for the first attempt. */
   attempt: number;
 }

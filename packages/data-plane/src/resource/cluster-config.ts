@@ -22,13 +22,40 @@ export interface ClusterConfig {
   maxConcurrentStreams?: number;
   /** Always ends with one that matches everything; plain text where it has no tls. */
   transportSockets: readonly TransportSocketMatchConfig[];
-  outlierDetection?: Readonly<Record<string, number | boolean>>;
+  outlierDetection?: OutlierDetectionConfig;
   healthyPanicThreshold: number;
   overprovisioningFactor: number;
   localityWeighted: boolean;
   closeConnectionsOnHostHealthFailure: boolean;
   service?: DestinationService;
   metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** Fields left out have Envoy's defaults (upstream/outlier-detector.ts). Percentages are 0 to 100. */
+export interface OutlierDetectionConfig {
+  intervalMs?: number;
+  baseEjectionTimeMs?: number;
+  maxEjectionTimeMs?: number;
+  maxEjectionTimeJitterMs?: number;
+  maxEjectionPercent?: number;
+  alwaysEjectOneHost?: boolean;
+  splitExternalLocalOriginErrors?: boolean;
+  consecutive5xx?: number;
+  enforcingConsecutive5xx?: number;
+  consecutiveGatewayFailure?: number;
+  enforcingConsecutiveGatewayFailure?: number;
+  consecutiveLocalOriginFailure?: number;
+  enforcingConsecutiveLocalOriginFailure?: number;
+  enforcingSuccessRate?: number;
+  enforcingLocalOriginSuccessRate?: number;
+  successRateMinimumHosts?: number;
+  successRateRequestVolume?: number;
+  successRateStdevFactor?: number;
+  failurePercentageThreshold?: number;
+  enforcingFailurePercentage?: number;
+  enforcingFailurePercentageLocalOrigin?: number;
+  failurePercentageMinimumHosts?: number;
+  failurePercentageRequestVolume?: number;
 }
 
 /** Name of a policy in load-balancing/builtin.ts and what its factory parsed. */

@@ -1,0 +1,18 @@
+// `weft validate PATH…`: 0, or 1 with one line a problem on stderr.
+import { Command } from 'commander';
+import { formatProblem } from '@weft/xds-server';
+import { CliError } from '../cli-error.js';
+import { loadConfig } from '../config.js';
+import type { Output } from '../main.js';
+
+export function validateCommand(output: Output): Command {
+  return new Command('validate')
+    .description('check configuration files without running anything')
+    .argument('<path...>', 'YAML files, or folders of them')
+    .action(async (paths: string[]) => {
+      const { problems } = await loadConfig(paths);
+      for (const problem of problems) output.stderr(`${formatProblem(problem)}\n`);
+      const errors = problems.filter(({ severity }) => severity === 'error').length;
+      if (errors > 0) throw new CliError(`${errors} ${errors === 1 ? 'error' : 'errors'}`);
+    });
+}

@@ -1,0 +1,49 @@
+// What a client says about itself in the first request of its stream. All of it is a claim: node-auth.ts checks it.
+import type { Node } from '@weft/xds-api/core';
+import { isIP } from 'node:net';
+import type { ProfileName } from '../generate/generator.js';
+import { noLocality, type Locality } from '../model/workload.js';
+
+export interface ClientNode {
+  readonly id: string;
+  readonly profile: ProfileName;
+  readonly userAgent: string;
+  /** With its version, for people. */
+  readonly userAgentVersion: string;
+  readonly namespace: string;
+  /** AUTO_REGISTER_GROUP: the WorkloadGroup it wants to be an instance of. */
+  readonly group: string | undefined;
+  /** INSTANCE_IPS, else the address inside the node id. */
+  readonly addresses: readonly string[];
+  readonly locality: Locality;
+  /** gRPC: whether its bootstrap declares the certificate provider `default`. */
+  readonly certificateProvider: boolean;
+  readonly portOffset: number;
+}
+
+export function readNode(node: Node): ClientNode {
+  const metadata = (node.metadata ?? {}) as Readonly<Record<string, unknown>>;
+  const text = (key: string) => (typeof metadata[key] === 'string' ? metadata[key].trim() : '');
+  // sidecar~IP~NAME.NAMESPACE~NAMESPACE.svc.DOMAIN, as Istio's agents and ours write it.
+  const [, ip = '', name = ''] = node.id.split('~');
+  const addresses = text('INSTANCE_IPS').split(',').map((address) => address.trim()).filter((address) => isIP(address) !== 0);
+  const offset = Number(metadata['WEFT_PORT_OFFSET'] ?? 0);
+  const { region = '', zone = '', subZone = '' } = node.locality ?? noLocality;
+  return {
+    id: node.id,
+    profile: profileOf(node.userAgentName, text('GENERATOR')),
+    userAgent: node.userAgentName,
+    userAgentVersion: node.userAgentVersionType.case === 'userAgentVersion' ? node.userAgentVersionType.value : '',
+    namespace: text('NAMESPACE') || name.slice(name.lastIndexOf('.') + 1) || 'default',
+    group: text('AUTO_REGISTER_GROUP') || undefined,
+    addresses: addresses.length > 0 ? addresses : [ip].filter((address) => isIP(address) !== 0),
+    locality: { region, zone, subZone },
+    certificateProvider: text('WEFT_CERT_PROVIDERS').split(',').includes('default'),
+    portOffset: Number.isInteger(offset) ? offset : 0,
+  };
+}
+
+function profileOf(userAgent: string, generator: string): ProfileName {
+  if (userAgent === 'weft') return 'weft';
+  return generator === 'grpc' || userAgent.startsWith('gRPC') ? 'grpc' : 'envoy';
+}

@@ -1,0 +1,112 @@
+// One route entry with everything it inherits from its virtual host and its route configuration, ready to use.
+import type {
+  ForwardActionConfig, HeaderMutationsConfig, RetryPolicyConfig, RouteActionConfig, RouteConfigurationConfig, RouteEntryConfig, VirtualHostConfig, WeightedClusterConfig,
+} from '../resource/route-config.js';
+import type { LocalReply } from '../stream/local-reply.js';
+import type { RequestHead } from '../stream/request-head.js';
+import { WeightedClusters } from './cluster-specifier.js';
+import { compileHeaderMutation, type HeaderMutation } from './header-mutation.js';
+import { compileRedirect } from './redirect.js';
+import { compileRewrite, type HeadRewrite } from './rewrite.js';
+import { compileRequestHash, type RequestHash } from './request-hash.js';
+import { requestHeader } from './request-header.js';
+
+/** What one request does. Shared by all requests on the same route (and weighted cluster), except where a header names the cluster. */
+export interface SelectedRoute {
+  readonly virtualHost: VirtualHostConfig;
+  readonly entry: RouteEntryConfig;
+  readonly action: RouteActionConfig;
+  /** Of `route` actions: the weighted choice is already made. Undefined where a header should name it and does not. */
+  readonly cluster: string | undefined;
+  readonly weightedCluster: WeightedClusterConfig | undefined;
+  /** Subset selection: the route's, with the weighted cluster's keys over it. */
+  readonly metadataMatch: Readonly<Record<string, unknown>> | undefined;
+  /** The route's, else its virtual host's. */
+  readonly retryPolicy: RetryPolicyConfig | undefined;
+  readonly includeAttemptCount: boolean;
+  readonly requestMutations: readonly HeaderMutation[];
+  readonly responseMutations: readonly HeaderMutation[];
+  readonly rewrite: HeadRewrite | undefined;
+  /** Of redirects and direct responses. */
+  readonly reply: ((head: RequestHead) => LocalReply) | undefined;
+  /** The hash of ring hash and maglev; undefined where the route has no hash policy. */
+  readonly requestHash: RequestHash | undefined;
+  /** The override for a filter, the most specific one: weighted cluster, route, virtual host, route configuration. The function is the same object for all requests. */
+  readonly filterOverrides: (filterName: string) => unknown;
+}
+
+export interface CompiledRoute {
+  resolve(head: RequestHead): SelectedRoute;
+}
+
+interface Source {
+  config: RouteConfigurationConfig;
+  virtualHost: VirtualHostConfig;
+  entry: RouteEntryConfig;
+  random: () => number;
+}
+
+/** Throws where a formatter, a rewrite or the weights are invalid. */
+export function compileRouteEntry(source: Source): CompiledRoute {
+  const { action } = source.entry;
+  if (action.kind !== 'route') {
+    const route = selected(source, undefined, undefined);
+    return { resolve: () => route };
+  }
+  const { cluster } = action;
+  switch (cluster.kind) {
+    case 'cluster': {
+      const route = selected(source, cluster.name, undefined);
+      return { resolve: () => route };
+    }
+    case 'header': {
+      const route = selected(source, undefined, undefined);
+      const name = cluster.header.toLowerCase();
+      return { resolve: (head) => ({ ...route, cluster: requestHeader(head, name) || undefined }) };
+    }
+    case 'weighted': {
+      const choice = new WeightedClusters(cluster, source.random);
+      const routes = cluster.clusters.map((weighted) => selected(source, weighted.name, weighted));
+      return { resolve: (head) => routes[choice.choose(head)] as SelectedRoute };
+    }
+  }
+}
+
+function selected({ config, virtualHost, entry }: Source, cluster: string | undefined, weightedCluster: WeightedClusterConfig | undefined): SelectedRoute {
+  const { action } = entry;
+  const forward: ForwardActionConfig | undefined = action.kind === 'route' ? action : undefined;
+  const levels = [weightedCluster?.mutations, entry.mutations, virtualHost.mutations, config.mutations].filter((level) => level !== undefined);
+  // The one applied last wins an overwrite.
+  if (config.mostSpecificHeaderMutationsWins) levels.reverse();
+  const overrides = [weightedCluster?.filterOverrides, entry.filterOverrides, virtualHost.filterOverrides, config.filterOverrides].filter((level) => level !== undefined && level.size > 0);
+  return Object.freeze({
+    virtualHost,
+    entry,
+    action,
+    cluster,
+    weightedCluster,
+    metadataMatch: forward?.metadataMatch && weightedCluster?.metadataMatch ? { ...forward.metadataMatch, ...weightedCluster.metadataMatch } : (weightedCluster?.metadataMatch ?? forward?.metadataMatch),
+    retryPolicy: forward?.retryPolicy ?? virtualHost.retryPolicy,
+    includeAttemptCount: virtualHost.includeRequestAttemptCount,
+    requestMutations: mutations(levels, 'request'),
+    responseMutations: mutations(levels, 'response'),
+    rewrite: forward && compileRewrite(entry.match.path, forward),
+    reply: compileReply(entry),
+    requestHash: forward && compileRequestHash(forward.hashPolicies),
+    filterOverrides: overrides.length === 0 ? noOverrides : (name: string) => overrides.find((level) => level?.has(name))?.get(name),
+  });
+}
+
+// One object for all routes without overrides, so that filters are composed once for all of them.
+const noOverrides = (): undefined => undefined;
+
+function mutations(levels: readonly HeaderMutationsConfig[], of: 'request' | 'response'): HeaderMutation[] {
+  return levels.map((level) => compileHeaderMutation(level[of], of)).filter((mutation) => mutation !== undefined);
+}
+
+function compileReply({ action, match }: RouteEntryConfig): ((head: RequestHead) => LocalReply) | undefined {
+  if (action.kind === 'redirect') return compileRedirect(match.path, action);
+  if (action.kind !== 'direct-response') return undefined;
+  const reply: LocalReply = { status: action.status, body: action.body, details: 'direct_response' };
+  return () => reply;
+}

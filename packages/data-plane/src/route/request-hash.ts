@@ -1,0 +1,82 @@
+// RouteAction.hash_policy: which host a request belongs to under ring hash and maglev.
+import { randomUUID } from 'node:crypto';
+import type { HashPolicyConfig } from '../resource/route-config.js';
+import type { RequestHead } from '../stream/request-head.js';
+import type { StreamInfo } from '../stream/stream-info.js';
+import { queryParameter } from './query-matcher.js';
+import { compileRegexRewrite } from './regex.js';
+import { requestHeader } from './request-header.js';
+import { loadXxh64, xxh64 } from './xxh64.js';
+
+export interface RequestHashResult {
+  /** Undefined: nothing to hash; a host is chosen at random. */
+  hash: bigint | undefined;
+  /** Cookies that were made up because the request had none, as `set-cookie` values for the response. */
+  setCookies: readonly string[];
+}
+
+export type RequestHash = (head: RequestHead, info: StreamInfo) => RequestHashResult;
+
+/** `undefined` where there is no policy. Throws where one is not supported. */
+export function compileRequestHash(policies: readonly HashPolicyConfig[]): RequestHash | undefined {
+  if (policies.length === 0) return undefined;
+  void loadXxh64();
+  const compiled = policies.map((policy) => ({ terminal: policy.terminal, read: compilePolicy(policy) }));
+  return (head, info) => {
+    let hash: bigint | undefined;
+    const setCookies: string[] = [];
+    for (const { terminal, read } of compiled) {
+      const value = read(head, info, setCookies);
+      if (value !== undefined) {
+        const own = xxh64(value);
+        hash = hash === undefined ? own : (BigInt.asUintN(64, hash << 1n) | (hash >> 63n)) ^ own;
+      }
+      if (terminal && hash !== undefined) break;
+    }
+    return { hash, setCookies };
+  };
+}
+
+function compilePolicy(policy: HashPolicyConfig): (head: RequestHead, info: StreamInfo, setCookies: string[]) => string | undefined {
+  switch (policy.kind) {
+    case 'header': {
+      const name = policy.name.toLowerCase();
+      const replace = policy.rewrite && compileRegexRewrite(policy.rewrite);
+      return (head) => {
+        const value = requestHeader(head, name);
+        return value !== undefined && replace ? replace(value) : value;
+      };
+    }
+    case 'cookie': return (head, _info, setCookies) => cookie(head, policy.name) ?? newCookie(policy, setCookies);
+    case 'query-parameter': return (head) => queryParameter(head.path, policy.name);
+    case 'source-ip': return (_head, info) => info.downstreamRemoteAddress.replace(/:\d+$/, '').replace(/^\[|\]$/g, '') || undefined;
+    case 'filter-state': {
+      // gRFC A76: one value for the whole channel, here for the process.
+      if (policy.key === 'io.grpc.channel_id') return () => channelId;
+      throw new Error(`hash_policy.filter_state.key ${policy.key} is not supported`);
+    }
+  }
+}
+
+const channelId = randomUUID();
+
+function cookie(head: RequestHead, name: string): string | undefined {
+  for (const header of head.headers.all('cookie')) {
+    for (const pair of header.split(';')) {
+      const equals = pair.indexOf('=');
+      if (equals === -1 || pair.slice(0, equals).trim() !== name) continue;
+      const value = pair.slice(equals + 1).trim();
+      return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+    }
+  }
+  return undefined;
+}
+
+/** Without a ttl no cookie is made (Envoy: the policy then yields no hash). */
+function newCookie({ name, path, ttlMs }: Extract<HashPolicyConfig, { kind: 'cookie' }>, setCookies: string[]): string | undefined {
+  if (ttlMs === undefined) return undefined;
+  const value = randomUUID().replaceAll('-', '');
+  const age = ttlMs > 0 ? `; Max-Age=${Math.floor(ttlMs / 1000)}` : '';
+  setCookies.push(`${name}="${value}"${age}${path === '' ? '' : `; Path=${path}`}; HttpOnly`);
+  return value;
+}

@@ -25,6 +25,7 @@ export class Rotation {
   readonly #random: () => number;
   readonly #abort = new AbortController();
   #svid: X509Svid | undefined;
+  #obtainedAt = 0;
   #failures = 0;
   #dueAt = 0;
   #timer: Timer | undefined;
@@ -38,11 +39,16 @@ export class Rotation {
     this.#random = random;
   }
 
-  /** From now on this SVID is the one to renew. */
-  start(svid: X509Svid): void {
+  /**
+   * From now on this SVID is the one to renew.
+   * @param obtainedAt its life counts from here and not from `notBefore`, which authorities set back by up to minutes: an SVID for
+   * ten seconds would be past its half when it arrives.
+   */
+  start(svid: X509Svid, obtainedAt: number = this.#clock.now()): void {
     this.#svid = svid;
+    this.#obtainedAt = obtainedAt;
     this.#failures = 0;
-    this.#schedule(renewAt(svid, this.#random()));
+    this.#schedule(renewAt(obtainedAt, svid.notAfter, this.#random()));
   }
 
   /** Renews within `spreadMs` (a random part of it) instead of at half life. During a renewal: once more right after it. */
@@ -86,29 +92,25 @@ export class Rotation {
 
   #failed(error: unknown): void {
     const svid = this.#svid!;
-    const delay = retryDelay(svid, this.#failures++, this.#random());
+    const lifetime = svid.notAfter - this.#obtainedAt;
+    const delay = retryDelay(lifetime, this.#failures++, this.#random());
     const left = svid.notAfter - this.#clock.now();
     const fields = { err: error, spiffeId: svid.id.toString(), notAfter: new Date(svid.notAfter).toISOString(), retryInMs: Math.round(delay) };
     if (left <= 0) this.#logger.error(fields, 'the SVID has expired and cannot be renewed');
-    else if (left < lifetime(svid) / 4) this.#logger.error(fields, 'the SVID is about to expire and cannot be renewed');
+    else if (left < lifetime / 4) this.#logger.error(fields, 'the SVID is about to expire and cannot be renewed');
     else this.#logger.warn(fields, 'the SVID cannot be renewed yet');
     this.#schedule(this.#clock.now() + delay);
   }
 }
 
 /** Half of the lifetime ± 10 % of that half. @param random in [0, 1). */
-export function renewAt(svid: Pick<X509Svid, 'notBefore' | 'notAfter'>, random: number): number {
-  const half = lifetime(svid) / 2;
-  return svid.notBefore + half * (0.9 + 0.2 * random);
+export function renewAt(obtainedAt: number, notAfter: number, random: number): number {
+  return obtainedAt + ((notAfter - obtainedAt) / 2) * (0.9 + 0.2 * random);
 }
 
 // 1 s, growing by 1.6 up to a minute (gRPC's connection backoff), but scaled down for SVIDs that live for seconds only.
-function retryDelay(svid: X509Svid, failures: number, random: number): number {
-  const first = Math.min(1000, lifetime(svid) / 40);
-  const longest = Math.min(60_000, lifetime(svid) / 10);
+function retryDelay(lifetime: number, failures: number, random: number): number {
+  const first = Math.max(100, Math.min(1000, lifetime / 40));
+  const longest = Math.max(first, Math.min(60_000, lifetime / 10));
   return Math.min(longest, first * 1.6 ** failures) * (0.8 + 0.4 * random);
-}
-
-function lifetime(svid: Pick<X509Svid, 'notBefore' | 'notAfter'>): number {
-  return svid.notAfter - svid.notBefore;
 }

@@ -58,7 +58,14 @@ export class IdentityHolder implements SvidSource {
     this.#failure = undefined;
     for (const { resolve } of this.#waiting) resolve(identity);
     this.#waiting.clear();
-    for (const fn of [...this.#subscribers]) fn(identity);
+    for (const fn of [...this.#subscribers]) {
+      // One follower's failure must not keep the others on the old identity, nor stop the rotation.
+      try {
+        fn(identity);
+      } catch (error) {
+        process.emitWarning(error instanceof Error ? error : String(error));
+      }
+    }
     return identity;
   }
 

@@ -1,0 +1,65 @@
+// What `weft token` and `weft ca` do, on a running authority or on its data folder.
+import { createHash, X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { CertificateAuthority, JoinTokenAttestor } from '@weft/ca';
+import { SqliteStore } from '@weft/store';
+import { CliError, exitCode } from './cli-error.js';
+
+export interface TokenRequest {
+  /** `NS/NAME`. */
+  workload: string;
+  /** `NS/ACCOUNT`. */
+  identity: string;
+  ttlSeconds?: number;
+  uses?: number;
+}
+
+export interface AuthorityDescription {
+  /** SHA-256 of the certificate, hex. */
+  authority: string;
+  state: string;
+  notBefore: string;
+  notAfter: string;
+}
+
+export interface Authorities {
+  trustDomain: string;
+  active: AuthorityDescription;
+  authorities: AuthorityDescription[];
+}
+
+export function createToken(joinTokens: JoinTokenAttestor, { workload, identity, ttlSeconds = 600, uses = 1 }: TokenRequest): Promise<string> {
+  return joinTokens.create({ workload, identity, ttlSeconds, uses });
+}
+
+export function describeAuthorities(ca: CertificateAuthority): Authorities {
+  const authorities = ca.authorities().map(({ certificatePem, state }) => {
+    const certificate = new X509Certificate(certificatePem);
+    return {
+      authority: createHash('sha256').update(certificate.raw).digest('hex'),
+      state,
+      notBefore: certificate.validFromDate.toISOString(),
+      notAfter: certificate.validToDate.toISOString(),
+    };
+  });
+  const active = authorities.find(({ state }) => state === 'active') as AuthorityDescription;
+  return { trustDomain: ca.trustDomain, active, authorities };
+}
+
+/** Opens the authority of a data folder whose server is not running. */
+export async function openAuthority<T>(dataDir: string, run: (parts: { ca: CertificateAuthority; joinTokens: JoinTokenAttestor }) => Promise<T>): Promise<T> {
+  const file = join(dataDir, 'weft.db');
+  if (!existsSync(file)) throw new CliError(`${dataDir} holds no state of \`weft up\``, exitCode.failed, 'give --data its folder, or --control-plane HOST:PORT of the one that runs');
+  const store = await SqliteStore.open(file);
+  try {
+    const ca = await CertificateAuthority.open({ store });
+    try {
+      return await run({ ca, joinTokens: new JoinTokenAttestor({ store, ca }) });
+    } finally {
+      await ca.close();
+    }
+  } finally {
+    await store.close();
+  }
+}

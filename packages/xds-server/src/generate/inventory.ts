@@ -1,0 +1,48 @@
+// Every resource name that exists for a client: what `weft generate` prints, and what a wildcard means to Envoy.
+import { isHttp, type Service, type ServicePort } from '../model/service.js';
+import { clusterTarget, discovery } from './cluster-target.js';
+import type { GenerateContext, ProfileName } from './generator.js';
+import { hostPort, outboundName } from './name.js';
+import { hasCluster, namedTarget } from './outbound-target.js';
+import { rootSecretName } from './secret.js';
+import { trafficPolicyRule } from './traffic-policy.js';
+
+export function visibleHttpPorts({ model, node }: GenerateContext): { service: Service; port: ServicePort }[] {
+  return [...model.servicesVisibleFrom(node.namespace)]
+    .sort((a, b) => (a.host < b.host ? -1 : a.host > b.host ? 1 : 0))
+    .flatMap((service) => service.ports.filter(({ protocol }) => isHttp(protocol)).map((port) => ({ service, port })));
+}
+
+/** Listeners and route configurations of what can be dialled, by `HOST:PORT`. */
+export function outboundListenerNames(context: GenerateContext): string[] {
+  return dialable(context).map(({ service, port }) => hostPort(service.host, port.number));
+}
+
+export function outboundRouteNames(context: GenerateContext): string[] {
+  return dialable(context).map(({ service, port }) => outboundName(service.host, port.number));
+}
+
+/** One cluster a port and subset. */
+export function clusterNames(context: GenerateContext): string[] {
+  return visibleHttpPorts(context)
+    .filter(({ service }) => hasCluster(service))
+    .flatMap(({ service, port }) => {
+      const subsets = trafficPolicyRule(context, service)?.subsets.map(({ name }) => name) ?? [];
+      return ['', ...new Set(subsets)].map((subset) => outboundName(service.host, port.number, subset));
+    });
+}
+
+export function endpointNames(context: GenerateContext, profile: ProfileName): string[] {
+  return clusterNames(context).filter((name) => {
+    const target = clusterTarget(context, profile, name);
+    return target !== undefined && discovery(context, profile, target).kind === 'eds';
+  });
+}
+
+export function secretNames(context: GenerateContext): string[] {
+  return context.authorities().length > 0 ? [rootSecretName] : [];
+}
+
+function dialable(context: GenerateContext) {
+  return visibleHttpPorts(context).filter(({ service, port }) => namedTarget(context, service.host, port.number) !== undefined);
+}

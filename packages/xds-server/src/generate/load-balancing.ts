@@ -1,0 +1,68 @@
+// The load-balancing fields of a cluster.
+import { Cluster_LbPolicy as LbPolicy, Cluster_RingHashLbConfig_HashFunction as ClusterHash, type ClusterSchema } from '@weft/xds-api/cluster';
+import { LeastRequestSchema, MaglevSchema, RandomSchema, RingHash_HashFunction as RingHashFunction, RingHashSchema, RoundRobinSchema, WrrLocalitySchema } from '@weft/xds-api/load-balancing';
+import type { LoadBalancer } from '../model/traffic-policy.js';
+import type { ProfileName } from './generator.js';
+import { duration, extension, type Init } from './message.js';
+
+type LoadBalancingFields = Pick<Init<typeof ClusterSchema>, 'lbPolicy' | 'lbConfig' | 'loadBalancingPolicy'>;
+
+/** Istio's default, and Envoy's and gRPC's upper bound. */
+const minimumRingSize = 1024;
+const maximumRingSize = 8_388_608n;
+
+export function loadBalancing(profile: ProfileName, loadBalancer: LoadBalancer | undefined, warn: (reason: string) => void): LoadBalancingFields {
+  if (loadBalancer?.simple === 'passthrough' && !loadBalancer.consistentHash) warn('loadBalancer.simple PASSTHROUGH: the client has no original destination; its default policy is used');
+  return profile === 'grpc' ? grpcPolicy(loadBalancer, warn) : { ...clusterPolicy(loadBalancer) };
+}
+
+function clusterPolicy(loadBalancer: LoadBalancer | undefined): LoadBalancingFields {
+  const hash = loadBalancer?.consistentHash;
+  if (hash?.maglev) return { lbPolicy: LbPolicy.MAGLEV, lbConfig: { case: 'maglevLbConfig', value: { tableSize: BigInt(hash.maglev.tableSize) } } };
+  if (hash) return { lbPolicy: LbPolicy.RING_HASH, lbConfig: { case: 'ringHashLbConfig', value: { minimumRingSize: BigInt(hash.ring?.minimumSize ?? minimumRingSize), hashFunction: ClusterHash.XX_HASH } } };
+  const warmup = loadBalancer?.warmupMs ? { slowStartConfig: { slowStartWindow: duration(loadBalancer.warmupMs) } } : undefined;
+  switch (loadBalancer?.simple) {
+    case 'random':
+      return { lbPolicy: LbPolicy.RANDOM };
+    case 'round-robin':
+      return { lbPolicy: LbPolicy.ROUND_ROBIN, ...(warmup && { lbConfig: { case: 'roundRobinLbConfig', value: warmup } }) };
+    default:
+      return { lbPolicy: LbPolicy.LEAST_REQUEST, ...(warmup && { lbConfig: { case: 'leastRequestLbConfig', value: warmup } }) };
+  }
+}
+
+/**
+ * `lb_policy` stays ROUND_ROBIN: Go, C-core and Node refuse a value they do not know even beside a policy list. Lists are
+ * searched for the first known entry, so every list ends with round robin, which all know.
+ */
+function grpcPolicy(loadBalancer: LoadBalancer | undefined, warn: (reason: string) => void): LoadBalancingFields {
+  const roundRobin = policy(extension('envoy.load_balancing_policies.round_robin', RoundRobinSchema, {}));
+  const byLocality = (...children: ReturnType<typeof policy>[]) =>
+    policy(extension('envoy.load_balancing_policies.wrr_locality', WrrLocalitySchema, { endpointPickingPolicy: { policies: children } }));
+  const result = (...policies: ReturnType<typeof policy>[]): LoadBalancingFields => ({ lbPolicy: LbPolicy.ROUND_ROBIN, loadBalancingPolicy: { policies } });
+
+  if (loadBalancer?.warmupMs) warn('loadBalancer.warmup: gRPC clients have no slow start');
+  const hash = loadBalancer?.consistentHash;
+  if (hash) {
+    const ring = policy(extension('envoy.load_balancing_policies.ring_hash', RingHashSchema, {
+      hashFunction: RingHashFunction.XX_HASH, minimumRingSize: BigInt(hash.ring?.minimumSize ?? minimumRingSize), maximumRingSize,
+    }));
+    if (!hash.maglev) return result(ring, byLocality(roundRobin));
+    const maglev = extension('envoy.load_balancing_policies.maglev', MaglevSchema, { tableSize: BigInt(hash.maglev.tableSize) });
+    return result(policy(maglev), ring, byLocality(roundRobin));
+  }
+  switch (loadBalancer?.simple) {
+    case 'least-request':
+      return result(byLocality(policy(extension('envoy.load_balancing_policies.least_request', LeastRequestSchema, {})), roundRobin));
+    case 'random':
+      warn('loadBalancer.simple RANDOM: gRPC clients that do not know it use round robin');
+      return result(byLocality(policy(extension('envoy.load_balancing_policies.random', RandomSchema, {})), roundRobin));
+    default:
+      return result(byLocality(roundRobin));
+  }
+}
+
+function policy(typedExtensionConfig: ReturnType<typeof extension>) {
+  const { name, configType } = typedExtensionConfig;
+  return { typedExtensionConfig: { name, typedConfig: configType.value } };
+}

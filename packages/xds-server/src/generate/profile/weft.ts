@@ -1,0 +1,41 @@
+// What Weft's own clients and servers get: everything, by name, TLS chosen per endpoint.
+import { cluster } from '../cluster.js';
+import { clusterLoadAssignment } from '../endpoint.js';
+import type { Profile } from '../generator.js';
+import { clusterNames, endpointNames, outboundListenerNames, outboundRouteNames, secretNames } from '../inventory.js';
+import { outboundListener } from '../outbound-listener.js';
+import { routeConfiguration } from '../route.js';
+import { secret } from '../secret.js';
+
+export const weftProfile: Profile = {
+  name: 'weft',
+  wildcard: false,
+  generate(type, name, context) {
+    switch (type) {
+      case 'listener':
+        return outboundListener(context, 'weft', name);
+      case 'route':
+        return routeConfiguration(context, 'weft', name);
+      case 'cluster':
+        return cluster(context, 'weft', name);
+      case 'endpoint':
+        return clusterLoadAssignment(context, 'weft', name);
+      case 'secret':
+        return secret(context, name);
+    }
+  },
+  names(type, context) {
+    switch (type) {
+      case 'listener':
+        return outboundListenerNames(context);
+      case 'route':
+        return outboundRouteNames(context);
+      case 'cluster':
+        return clusterNames(context);
+      case 'endpoint':
+        return endpointNames(context, 'weft');
+      case 'secret':
+        return secretNames(context);
+    }
+  },
+};

@@ -1,0 +1,42 @@
+// Which blocks of a DestinationRule hold for one port and subset (contracts.md 5).
+import type { Service } from '../model/service.js';
+import type { Subset, TrafficPolicy, TrafficPolicyRule } from '../model/traffic-policy.js';
+import type { GenerateContext, NodeFacets } from './generator.js';
+
+export type PolicyBlocks = Omit<TrafficPolicy, 'ports'>;
+
+export interface EffectivePolicy extends PolicyBlocks {
+  rule: TrafficPolicyRule | undefined;
+  /** The subset asked for; undefined where none was, or where the rule has none of that name. */
+  subset: Subset | undefined;
+}
+
+export function trafficPolicyRule({ model, node }: GenerateContext, service: Service): TrafficPolicyRule | undefined {
+  return model.trafficPolicy(service, node.namespace, lazyLabels(node));
+}
+
+export function effectivePolicy(rule: TrafficPolicyRule | undefined, subsetName: string, port: number): EffectivePolicy {
+  const subset = subsetName === '' ? undefined : rule?.subsets.find((candidate) => candidate.name === subsetName);
+  return { ...overlay(overlay({}, rule?.policy, port), subset?.policy, port), rule, subset };
+}
+
+/** A port's own blocks replace everything, absent ones too; otherwise each block that is set replaces the one below. */
+function overlay(below: PolicyBlocks, policy: TrafficPolicy | undefined, port: number): PolicyBlocks {
+  if (policy === undefined) return below;
+  const { ports, ...blocks } = policy;
+  return ports.find((candidate) => candidate.port === port)?.policy ?? { ...below, ...blocks };
+}
+
+/**
+ * The client's labels, read only where a selector asks for one. Handing them over at once would count as having read
+ * them, and every resource would be made anew for every set of labels.
+ */
+function lazyLabels(node: NodeFacets): Readonly<Record<string, string>> {
+  return new Proxy<Record<string, string>>({}, {
+    get: (_, name) => (typeof name === 'string' ? node.labels[name] : undefined),
+    has: (_, name) => typeof name === 'string' && name in node.labels,
+    ownKeys: () => Object.keys(node.labels),
+    getOwnPropertyDescriptor: (_, name) =>
+      typeof name === 'string' && name in node.labels ? { value: node.labels[name], enumerable: true, configurable: true } : undefined,
+  });
+}

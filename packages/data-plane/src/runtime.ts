@@ -6,6 +6,7 @@ import type { InboundListeners } from './inbound/inbound-listeners.js';
 import type { OutboundEngine } from './outbound/outbound-engine.js';
 import type { Telemetry } from './telemetry/telemetry.js';
 import type { Logger } from './telemetry/logger.js';
+import type { Stats } from './telemetry/stats.js';
 import type { XdsClient } from './xds/xds-client.js';
 
 export interface Runtime {
@@ -19,6 +20,8 @@ export interface Runtime {
   readonly outbound: OutboundEngine;
   readonly inbound: InboundListeners;
   readonly telemetry: Telemetry;
+  /** Every metric of the process; `mesh.metrics()` prints them. */
+  readonly stats: Stats;
   /** Resolves when there is an identity (where one is wanted) and a control plane (or a last good snapshot) answered; rejects with the reason. */
   ready(signal?: AbortSignal): Promise<void>;
   /** Drains and closes; the last of client and server to call it does. Idempotent. */

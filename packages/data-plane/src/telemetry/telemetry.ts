@@ -1,7 +1,7 @@
 // The seam of metrics, access logs and traces: both engines call it once at the start and once at the end of a request.
 import type { HeaderMap } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
-import type { StreamInfo } from '../stream/stream-info.js';
+import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 
 export interface Telemetry {
   /**
@@ -10,6 +10,13 @@ export interface Telemetry {
    * span. Returns what `end` needs; undefined costs nothing.
    */
   start(info: StreamInfo, head: RequestHead): TelemetryStream | undefined;
+  /**
+   * The head of a response that is about to go on (to the application outbound, to the peer inbound). Peer metadata is taken
+   * from it, or written into it where the peer sent its own.
+   */
+  responseHead?(info: StreamInfo, stream: TelemetryStream | undefined, headers: HeaderMap): void;
+  /** The control plane said which workload this process is. */
+  describe?(workload: WorkloadInfo): void;
   /** Once per request: Istio's counter and histogram, the access log line, the span's end. */
   end(info: StreamInfo, stream: TelemetryStream | undefined, head: RequestHead, responseHeaders?: HeaderMap): void;
 }

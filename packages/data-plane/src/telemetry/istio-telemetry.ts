@@ -1,0 +1,144 @@
+// Istio's standard metrics, the access log and traces, for both sides (istio/proxy istio_stats.cc).
+import { currentContext, runInContext, type RequestContext } from '../context/request-context.js';
+import type { HeaderMap } from '../stream/header-map.js';
+import type { RequestHead } from '../stream/request-head.js';
+import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
+import { accessLogEntry, type AccessLogSink } from './access-log.js';
+import { IstioMetrics } from './istio-metrics.js';
+import { encodePeerMetadata, peerMetadataHeader, peerMetadataIdHeader, PeerMetadataReader } from './peer-metadata.js';
+import type { Stats } from './stats.js';
+import type { Telemetry, TelemetryStream } from './telemetry.js';
+import { readTraceContext, type RequestSpan, type Tracing } from './tracing.js';
+
+export interface IstioTelemetryOptions {
+  stats: Stats;
+  /** What this process is until the control plane says more (`describe`). */
+  workload: WorkloadInfo;
+  /** Our own SPIFFE ID, once there is one. */
+  principal?: () => string | undefined;
+  accessLog?: AccessLogSink | undefined;
+  tracing?: Tracing | undefined;
+  /** Distinct label sets per metric before they fold into one `overflow` series. Default 10000. */
+  maxSeries?: number;
+  /** Node ID, sent with the peer metadata. */
+  nodeId?: string;
+}
+
+export class IstioTelemetry implements Telemetry {
+  readonly stats: Stats;
+  readonly #metrics: IstioMetrics;
+  readonly #accessLog: AccessLogSink | undefined;
+  readonly #tracing: Tracing | undefined;
+  readonly #peers = new PeerMetadataReader();
+  readonly #nodeId: string;
+  #workload: WorkloadInfo;
+  #peerMetadata: string;
+
+  constructor(options: IstioTelemetryOptions) {
+    this.stats = options.stats;
+    this.#workload = options.workload;
+    this.#peerMetadata = encodePeerMetadata(options.workload);
+    this.#metrics = new IstioMetrics(options.stats, { principal: options.principal ?? (() => undefined), workload: () => this.#workload, maxSeries: options.maxSeries });
+    this.#accessLog = options.accessLog;
+    this.#tracing = options.tracing;
+    this.#nodeId = options.nodeId ?? '';
+  }
+
+  describe(workload: WorkloadInfo): void {
+    this.#workload = workload;
+    this.#peerMetadata = encodePeerMetadata(workload);
+    this.#metrics.forget();
+  }
+
+  start(info: StreamInfo, head: RequestHead): TelemetryStream | undefined {
+    return info.direction === 'outbound' ? this.#startOutbound(info, head) : this.#startInbound(info, head);
+  }
+
+  responseHead(info: StreamInfo, stream: TelemetryStream | undefined, headers: HeaderMap): void {
+    if (info.direction === 'outbound') {
+      const header = takePeerMetadata(headers);
+      const claimed = header === undefined ? undefined : this.#peers.read(header);
+      if (claimed) info.peerWorkload ??= claimed;
+    } else if (stream instanceof InboundTelemetryStream && stream.exchangesMetadata) {
+      headers.set(peerMetadataHeader, this.#peerMetadata);
+      headers.set(peerMetadataIdHeader, this.#nodeId);
+    }
+  }
+
+  end(info: StreamInfo, stream: TelemetryStream | undefined, head: RequestHead, responseHeaders?: HeaderMap): void {
+    const durationMs = performance.now() - info.startTime;
+    this.#metrics.record(info, durationMs);
+    if (stream instanceof InboundTelemetryStream || stream instanceof SpanStream) stream.span?.end(info, durationMs);
+    this.#accessLog?.(accessLogEntry(info, head, durationMs, responseHeaders));
+  }
+
+  #startOutbound(info: StreamInfo, head: RequestHead): TelemetryStream | undefined {
+    const { headers } = head;
+    headers.set(peerMetadataHeader, this.#peerMetadata);
+    headers.set(peerMetadataIdHeader, this.#nodeId);
+    // A context that the application (or its instrumentation) wrote is the one that counts.
+    if (headers.has('traceparent')) return undefined;
+    const span = this.#tracing?.outbound(info);
+    const context = span?.context ?? currentContext();
+    if (context?.traceparent !== undefined) {
+      headers.set('traceparent', context.traceparent);
+      if (context.tracestate !== undefined) headers.set('tracestate', context.tracestate);
+    }
+    return span && new SpanStream(span);
+  }
+
+  #startInbound(info: StreamInfo, head: RequestHead): TelemetryStream {
+    const header = takePeerMetadata(head.headers);
+    if (header !== undefined) {
+      const claimed = this.#peers.read(header);
+      // A workload may say its name, not its namespace: that is in its certificate.
+      if (claimed) info.peerWorkload = info.peer?.namespace === undefined || info.peer.namespace === claimed.namespace ? claimed : { ...claimed, namespace: info.peer.namespace };
+    }
+    const parent = readTraceContext(head.headers);
+    const span = this.#tracing?.inbound(info, parent);
+    return new InboundTelemetryStream(span?.context ?? parent, span, header !== undefined);
+  }
+}
+
+function takePeerMetadata(headers: HeaderMap): string | undefined {
+  const header = headers.get(peerMetadataHeader);
+  if (header !== undefined) headers.remove(peerMetadataHeader);
+  headers.remove(peerMetadataIdHeader);
+  return header;
+}
+
+class SpanStream implements TelemetryStream {
+  readonly span: RequestSpan;
+
+  constructor(span: RequestSpan) {
+    this.span = span;
+  }
+
+  run<T>(fn: () => T): T {
+    return this.span.run(fn);
+  }
+}
+
+class InboundTelemetryStream implements TelemetryStream {
+  readonly span: RequestSpan | undefined;
+  /** The peer sent its metadata, so it wants ours. */
+  readonly exchangesMetadata: boolean;
+  readonly #trace: Pick<RequestContext, 'traceparent' | 'tracestate'> | undefined;
+
+  constructor(trace: Pick<RequestContext, 'traceparent' | 'tracestate'> | undefined, span: RequestSpan | undefined, exchangesMetadata: boolean) {
+    this.#trace = trace;
+    this.span = span;
+    this.exchangesMetadata = exchangesMetadata;
+  }
+
+  run<T>(fn: () => T): T {
+    const own = currentContext();
+    const inContext = () => (this.#trace ? runInContext(withTrace(own, this.#trace), fn) : fn());
+    return this.span ? this.span.run(inContext) : inContext();
+  }
+}
+
+// The signal is a getter that makes its controller on first use: it is delegated to, not copied.
+function withTrace(context: RequestContext | undefined, trace: Pick<RequestContext, 'traceparent' | 'tracestate'>): RequestContext {
+  return context ? (Object.assign(Object.create(context) as object, trace) as RequestContext) : trace;
+}

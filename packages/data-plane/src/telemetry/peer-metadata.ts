@@ -1,0 +1,56 @@
+// Istio's metadata exchange: each side tells the other in two headers which workload it is.
+import { fromBinary, fromJson, toBinary, toJson, type JsonObject } from '@bufbuild/protobuf';
+import { StructSchema } from '@bufbuild/protobuf/wkt';
+import type { WorkloadInfo } from '../stream/stream-info.js';
+
+export const peerMetadataHeader = 'x-envoy-peer-metadata';
+export const peerMetadataIdHeader = 'x-envoy-peer-metadata-id';
+
+// Our own is about 300 bytes. A longer one is not worth decoding.
+const longestHeader = 8192;
+const knownHeaders = 1000;
+
+/** The header's value: base64 of a Struct with the keys that Istio's proxies read. */
+export function encodePeerMetadata(workload: WorkloadInfo): string {
+  const labels = { 'service.istio.io/canonical-name': workload.canonicalService, 'service.istio.io/canonical-revision': workload.canonicalRevision };
+  const struct = fromJson(StructSchema, { NAME: workload.name, WORKLOAD_NAME: workload.name, NAMESPACE: workload.namespace, CLUSTER_ID: workload.cluster, LABELS: labels });
+  return Buffer.from(toBinary(StructSchema, struct)).toString('base64');
+}
+
+/** Decodes headers of peers, each distinct one once. */
+export class PeerMetadataReader {
+  readonly #known = new Map<string, WorkloadInfo | undefined>();
+
+  /** Undefined where it says nothing that can be read. */
+  read(header: string): WorkloadInfo | undefined {
+    if (header.length > longestHeader) return undefined;
+    if (this.#known.has(header)) return this.#known.get(header);
+    const workload = decode(header);
+    // Peers choose the header: forget the oldest instead of growing.
+    if (this.#known.size >= knownHeaders) this.#known.delete(this.#known.keys().next().value as string);
+    this.#known.set(header, workload);
+    return workload;
+  }
+}
+
+function decode(header: string): WorkloadInfo | undefined {
+  let fields: JsonObject;
+  try {
+    fields = toJson(StructSchema, fromBinary(StructSchema, Buffer.from(header, 'base64'))) as JsonObject;
+  } catch {
+    return undefined;
+  }
+  const labels = (typeof fields['LABELS'] === 'object' && fields['LABELS'] !== null ? fields['LABELS'] : {}) as JsonObject;
+  const name = text(fields['WORKLOAD_NAME']) || text(fields['NAME']);
+  return Object.freeze({
+    name,
+    namespace: text(fields['NAMESPACE']),
+    canonicalService: text(labels['service.istio.io/canonical-name']) || text(labels['app.kubernetes.io/name']) || text(labels['app']) || name,
+    canonicalRevision: text(labels['service.istio.io/canonical-revision']) || text(labels['app.kubernetes.io/version']) || text(labels['version']) || 'latest',
+    cluster: text(fields['CLUSTER_ID']),
+  });
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, 253) : '';
+}

@@ -1,1 +1,13 @@
-export {};
+export { CertificateAuthority, TtlError, type CertificateAuthorityOptions, type IssueRequest, type SignRequest } from './certificate-authority.js';
+export { AuthorityManager, type Authority, type AuthorityManagerOptions, type AuthorityState } from './authority-manager.js';
+export { AuditLog, StoreAuditSink, type AuditEvent, type AuditSink } from './audit-log.js';
+export { CsrError, readCsr, type Csr } from './csr-reader.js';
+export { NamesRefused } from './csr-policy.js';
+export type { KeyManager } from './key-manager/key-manager.js';
+export { MemoryKeyManager } from './key-manager/memory.js';
+export { StoreKeyManager } from './key-manager/store.js';
+export { AttestationRefused, type Attestation, type AttestationCall, type Attestor } from './attestor/attestor.js';
+export { JoinTokens, type JoinTokenRequest } from './attestor/join-token.js';
+export { SvidRenewal } from './attestor/svid-renewal.js';
+export { RateLimiter, type Limiter, type RateLimiterOptions } from './rate-limiter.js';
+export { istioCertificateService, type IstioCertificateServiceOptions } from './server/istio-csr.js';

@@ -119,7 +119,7 @@ export class CaSource implements SvidSource {
     }
     for (let wait = 1000; !this.#abort.signal.aborted; wait = Math.min(wait * 1.6, 30_000)) {
       try {
-        this.#rotation.start(await this.#obtain(this.#abort.signal));
+        await this.#obtain(this.#abort.signal);
         return;
       } catch (error) {
         if (this.#abort.signal.aborted) return;
@@ -189,6 +189,8 @@ export class CaSource implements SvidSource {
     const answer = await createCertificate({ server: this.#server, rootsPem: this.#rootsPem, csrPem, ttlSeconds, ...(svid ? { svid } : { token }) }, signal);
     const next = readIssuedChain(answer, keyPem, this.#clock.now());
     if (current && !next.svid.id.equals(current.id)) throw new Error(`the authority renewed ${current.id} as ${next.svid.id}`);
+    // Before anybody hears of it: whoever answers with setAuthorities must find the renewal running.
+    this.#rotation.start(next.svid);
     this.#adopt(next.svid, next.bundle);
     return next.svid;
   }

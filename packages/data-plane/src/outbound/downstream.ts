@@ -14,6 +14,10 @@ export interface UpstreamAttempt {
   readonly head: RequestHead;
   /** 1 for the first. */
   readonly number: number;
+  /** performance.now() based; the engine ends the exchange then, adapters tell the host (`grpc-timeout`). Infinity = none. */
+  readonly deadline: number;
+  /** The adapter fails the attempt with `per-try-timeout` when nothing arrived for so long; 0 = off. Chunks pass the engine by, so only adapters can tell. */
+  readonly idleTimeoutMs: number;
   /** Set by the adapter: ends the exchange with the host now (per-try timeout, hedge lost, caller gone). */
   abort: ((reason: Error) => void) | undefined;
 

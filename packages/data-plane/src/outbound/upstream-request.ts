@@ -1,0 +1,103 @@
+// One attempt: its accounting (every begin has one end), its own timeout, and which of its events still count.
+import type { Clock, Timer } from '@weft/spiffe';
+import type { RequestHead } from '../stream/request-head.js';
+import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
+import type { Host } from '../upstream/host.js';
+import type { AttemptOutcome, RoutePriority, UpstreamCluster } from '../upstream/upstream-cluster.js';
+import type { UpstreamAttempt } from './downstream.js';
+
+/** Where an attempt's events go. */
+export interface AttemptOwner {
+  onAttemptHead(attempt: UpstreamRequest, head: ResponseHead): 'forward' | 'discard';
+  /** No head was forwarded. */
+  onAttemptFailure(attempt: UpstreamRequest, failure: UpstreamFailure): void;
+  /** A forwarded response broke off. */
+  onAttemptBroken(attempt: UpstreamRequest, failure: UpstreamFailure): void;
+  onAttemptEnd(attempt: UpstreamRequest, end: StreamEnd): void;
+}
+
+export interface AttemptOptions {
+  readonly number: number;
+  readonly deadline: number;
+  readonly idleTimeoutMs: number;
+}
+
+export class UpstreamRequest implements UpstreamAttempt {
+  readonly host: Host;
+  readonly cluster: UpstreamCluster;
+  readonly head: RequestHead;
+  readonly number: number;
+  readonly deadline: number;
+  readonly idleTimeoutMs: number;
+  abort: ((reason: Error) => void) | undefined;
+  readonly #owner: AttemptOwner;
+  readonly #priority: RoutePriority;
+  readonly #startTime = performance.now();
+  #state: 'waiting' | 'forwarding' | 'done' = 'waiting';
+  #status: number | undefined;
+  #grpcStatus: number | undefined;
+  #timer: Timer | undefined;
+
+  constructor(owner: AttemptOwner, host: Host, cluster: UpstreamCluster, head: RequestHead, priority: RoutePriority, { number, deadline, idleTimeoutMs }: AttemptOptions) {
+    this.#owner = owner;
+    this.host = host;
+    this.cluster = cluster;
+    this.head = head;
+    this.#priority = priority;
+    this.number = number;
+    this.deadline = deadline;
+    this.idleTimeoutMs = idleTimeoutMs;
+    cluster.begin(host, priority);
+  }
+
+  /** The request is out: the attempt has this long to bring a head. */
+  startTimeout(clock: Clock, ms: number): void {
+    if (this.#state !== 'waiting') return;
+    this.#timer = clock.setTimeout(() => {
+      if (this.#state !== 'waiting') return;
+      const failure: UpstreamFailure = { kind: 'per-try-timeout', message: `no response in ${ms} ms` };
+      // Reported before the abort, so that the adapter's own word about the abort comes too late to count.
+      const { abort } = this;
+      this.onFailure(failure);
+      abort?.(new Error(failure.message));
+    }, ms);
+  }
+
+  onHead(head: ResponseHead): 'forward' | 'discard' {
+    if (this.#state !== 'waiting') return 'discard';
+    this.#status = head.status;
+    this.#grpcStatus = head.grpcStatus;
+    const verdict = this.#owner.onAttemptHead(this, head);
+    // A per-try timeout ends with the head: it must not cut a response that is being forwarded.
+    this.#timer?.cancel();
+    if (verdict === 'forward') this.#state = 'forwarding';
+    return verdict;
+  }
+
+  onFailure(failure: UpstreamFailure): void {
+    const was = this.#state;
+    if (was === 'done') return;
+    this.finish(failure.kind);
+    if (was === 'waiting') this.#owner.onAttemptFailure(this, failure);
+    else this.#owner.onAttemptBroken(this, failure);
+  }
+
+  onEnd(end: StreamEnd): void {
+    if (this.#state !== 'forwarding') return;
+    this.#grpcStatus = end.grpcStatus ?? this.#grpcStatus;
+    this.finish(undefined);
+    this.#owner.onAttemptEnd(this, end);
+  }
+
+  /** Ends the accounting. Without status and failure: the caller gave up, which says nothing about the host. */
+  finish(failure: UpstreamFailure['kind'] | undefined): void {
+    if (this.#state === 'done') return;
+    this.#state = 'done';
+    this.#timer?.cancel();
+    const outcome: AttemptOutcome = { durationMs: performance.now() - this.#startTime };
+    if (this.#status !== undefined) outcome.status = this.#status;
+    if (this.#grpcStatus !== undefined) outcome.grpcStatus = this.#grpcStatus;
+    if (failure !== undefined) outcome.failure = failure;
+    this.cluster.end(this.host, this.#priority, outcome);
+  }
+}

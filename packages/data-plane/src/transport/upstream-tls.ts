@@ -1,0 +1,50 @@
+// Which transport socket an endpoint gets, and who has to be at its other end.
+import type { ClusterConfig, EndpointConfig } from '../resource/cluster-config.js';
+import type { StringMatcherConfig } from '../resource/matcher-config.js';
+import type { UpstreamTlsConfig } from '../resource/tls-config.js';
+
+export type UpstreamSecurity =
+  | { readonly kind: 'plaintext' }
+  | { readonly kind: 'tls'; readonly config: UpstreamTlsConfig; readonly expected: ExpectedPeer }
+  /** The endpoint must not be talked to. */
+  | { readonly kind: 'refused'; readonly reason: string };
+
+export interface ExpectedPeer {
+  /** Exact SPIFFE IDs, any of which; empty = any workload of our own trust domain, where there are no `matchers` either. */
+  readonly ids: readonly string[];
+  /** Names that are not exact SPIFFE IDs: DNS names, prefixes. */
+  readonly matchers: readonly StringMatcherConfig[];
+}
+
+const plaintext: UpstreamSecurity = { kind: 'plaintext' };
+
+export function upstreamSecurity(cluster: ClusterConfig, endpoint: EndpointConfig): UpstreamSecurity {
+  // Strict mTLS is demanded, but nobody knows whom to expect: plain text would leak, any certificate would be trusted.
+  if (endpoint.identityMissing) return { kind: 'refused', reason: `${endpoint.address}:${endpoint.port} must speak mTLS but has no identity (no service account)` };
+  const labels = endpoint.metadata['envoy.transport_socket_match'] ?? {};
+  const socket = cluster.transportSockets.find(({ match }) => matches(match, labels));
+  if (!socket) return cluster.transportSockets.length === 0 ? plaintext : { kind: 'refused', reason: `no transport socket of ${cluster.name} matches ${endpoint.address}:${endpoint.port}` };
+  if (!socket.tls) return plaintext;
+  return { kind: 'tls', config: socket.tls, expected: expectedPeer(socket.tls, endpoint) };
+}
+
+/** The endpoint's own identity is narrower than the service's list of accounts, so it wins. */
+function expectedPeer(tls: UpstreamTlsConfig, endpoint: EndpointConfig): ExpectedPeer {
+  if (endpoint.spiffeId !== undefined && usesIdentity(tls)) return { ids: [endpoint.spiffeId], matchers: [] };
+  const exact = (matcher: StringMatcherConfig) => matcher.kind === 'exact' && !matcher.ignoreCase && matcher.value.startsWith('spiffe://');
+  if (tls.subjectAltNames.every(exact)) return { ids: tls.subjectAltNames.map(({ value }) => value), matchers: [] };
+  return { ids: [], matchers: tls.subjectAltNames };
+}
+
+/** Key and roots come from this process's own SVID, not from files. */
+export function usesIdentity(tls: UpstreamTlsConfig): boolean {
+  return tls.identityProvider !== undefined || (tls.rootProvider !== undefined && !tls.certificateFiles);
+}
+
+function matches(match: Readonly<Record<string, unknown>>, labels: Readonly<Record<string, unknown>>): boolean {
+  return Object.keys(match).every((key) => same(match[key], labels[key]));
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return a === b || (typeof a === 'object' && JSON.stringify(a) === JSON.stringify(b));
+}

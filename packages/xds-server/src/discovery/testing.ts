@@ -115,21 +115,29 @@ export class DeltaStream extends TestStream<DeltaDiscoveryRequest, DeltaDiscover
 /** One connection. */
 export class AdsTestClient {
   readonly #client: Client;
+  readonly #streams: { cancel(): void }[] = [];
 
   constructor(address: string, credentials: ChannelCredentials = grpcCredentials.createInsecure()) {
     this.#client = new Client(address, credentials, { 'grpc.use_local_subchannel_pool': 1 });
   }
 
   sotw(node: NodeInit | undefined): SotwStream {
-    return new SotwStream(this.#client, node);
+    return this.#opened(new SotwStream(this.#client, node));
   }
 
   delta(node: NodeInit | undefined = weftNode()): DeltaStream {
-    return new DeltaStream(this.#client, node);
+    return this.#opened(new DeltaStream(this.#client, node));
   }
 
+  /** Breaks all streams. */
   close(): void {
+    for (const stream of this.#streams) stream.cancel();
     this.#client.close();
+  }
+
+  #opened<T extends { cancel(): void }>(stream: T): T {
+    this.#streams.push(stream);
+    return stream;
   }
 }
 

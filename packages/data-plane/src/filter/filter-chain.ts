@@ -1,0 +1,124 @@
+// The HTTP filters of one listener, and the ones of them that run on a route. Filters run once a request, not per attempt.
+import type { HttpFilterConfig } from '../resource/listener-config.js';
+import type { LocalReply } from '../stream/local-reply.js';
+import type { RequestHead } from '../stream/request-head.js';
+import type { ResponseHead } from '../stream/response-head.js';
+import type { StreamInfo } from '../stream/stream-info.js';
+import { disabledFilter, enabledFilter } from './filter-override.js';
+import type { FilterContext, FilterResult, HttpFilter, StreamFilter } from './http-filter.js';
+
+/** What a filter chain needs to know of a selected route. */
+export interface FilterRoute {
+  /** Of the most specific level; the same function for all requests of the route. */
+  readonly filterOverrides: (filterName: string) => unknown;
+}
+
+/** The filters that run for requests of one route. */
+export interface RouteFilters {
+  start(): StreamFilters;
+}
+
+/** The filters of one request. */
+export interface StreamFilters {
+  /** Synchronous where no filter waits. A filter that throws ends the request with 500: going on without it could be going past a policy. */
+  decode(head: RequestHead, info: StreamInfo): FilterResult;
+  /** In reverse order, those filters that `decode` reached. */
+  encode(head: ResponseHead, info: StreamInfo): void;
+  /** Once, at the very end, whatever happened. */
+  complete(info: StreamInfo): void;
+}
+
+/** State of one named filter, kept while some chain of the listener uses it. */
+interface Instance {
+  readonly filter: HttpFilter;
+  users: number;
+}
+
+interface Entry {
+  readonly config: HttpFilterConfig;
+  readonly instance: Instance;
+}
+
+export class FilterChain {
+  readonly #entries: readonly Entry[];
+  readonly #memo = new WeakMap<FilterRoute['filterOverrides'], { filters: RouteFilters | undefined }>();
+  #closed = false;
+
+  /** `previous`: the chain this one replaces; a filter of the same name and kind keeps its state. Close both in time. */
+  constructor(filters: readonly HttpFilterConfig[], context: FilterContext, previous?: FilterChain) {
+    this.#entries = filters.map((config) => {
+      const before = previous?.#entries.find((entry) => entry.config.name === config.name && entry.config.factory === config.factory && entry.instance.users > 0);
+      const instance = before?.instance ?? { filter: config.factory.create(context), users: 0 };
+      instance.users++;
+      return { config, instance };
+    });
+  }
+
+  /** `undefined`: nothing runs there. */
+  forRoute(route: FilterRoute): RouteFilters | undefined {
+    let memo = this.#memo.get(route.filterOverrides);
+    if (!memo) this.#memo.set(route.filterOverrides, (memo = { filters: this.#compose(route) }));
+    return memo.filters;
+  }
+
+  /** Idempotent. State that no later chain took over is closed. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const { instance } of this.#entries) if (--instance.users === 0) instance.filter.close?.();
+  }
+
+  #compose(route: FilterRoute): RouteFilters | undefined {
+    const makers = this.#entries.flatMap(({ config, instance }) => {
+      const override = route.filterOverrides(config.name);
+      if (override === disabledFilter || (config.disabled && override === undefined)) return [];
+      const make = instance.filter.forRoute(config.config, override === enabledFilter ? undefined : override);
+      return make ? [{ name: config.name, make }] : [];
+    });
+    return makers.length === 0 ? undefined : { start: () => new RunningFilters(makers.map(({ name, make }) => ({ name, filter: make() }))) };
+  }
+}
+
+class RunningFilters implements StreamFilters {
+  readonly #filters: readonly { readonly name: string; readonly filter: StreamFilter }[];
+  #reached = 0;
+  #completed = false;
+
+  constructor(filters: readonly { readonly name: string; readonly filter: StreamFilter }[]) {
+    this.#filters = filters;
+  }
+
+  decode(head: RequestHead, info: StreamInfo): FilterResult {
+    while (!this.#completed) {
+      const current = this.#filters[this.#reached];
+      if (current === undefined) return undefined;
+      this.#reached++;
+      let result: FilterResult;
+      try {
+        result = current.filter.decodeHeaders?.(head, info);
+      } catch (error) {
+        return failed(current.name, error);
+      }
+      if (result instanceof Promise) {
+        return result.then((reply) => reply ?? this.decode(head, info), (error: unknown) => failed(current.name, error));
+      }
+      if (result !== undefined) return result;
+    }
+    return undefined;
+  }
+
+  encode(head: ResponseHead, info: StreamInfo): void {
+    for (let i = this.#reached - 1; i >= 0; i--) this.#filters[i]?.filter.encodeHeaders?.(head, info);
+  }
+
+  complete(info: StreamInfo): void {
+    if (this.#completed) return;
+    this.#completed = true;
+    for (const { filter } of this.#filters) filter.onComplete?.(info);
+  }
+}
+
+function failed(name: string, cause: unknown): LocalReply {
+  const error = cause instanceof Error ? cause : new Error(String(cause));
+  return { status: 500, body: '', details: `filter_failed{${name}}`, error };
+}

@@ -1,0 +1,28 @@
+import type { Host } from '../upstream/host.js';
+import { startedEdf } from './edf-scheduler.js';
+import type { Picker } from './load-balancer.js';
+
+/** The hosts of one locality at one priority. */
+export interface LocalityHosts {
+  /** `region/zone/subZone`. */
+  readonly key: string;
+  readonly weight: number;
+  readonly hosts: readonly Host[];
+}
+
+/**
+ * A locality by its weight, lowered where hosts of it are not usable (`weight · min(1, overprovisioning · usable/all)`),
+ * then a host of it. `undefined` where no locality has one.
+ */
+export function localityPicker(localities: readonly LocalityHosts[], usable: (host: Host) => boolean, overprovisioning: number, pickerOf: (locality: LocalityHosts, hosts: readonly Host[]) => Picker, random: () => number): Picker | undefined {
+  const choices = localities.map((locality) => {
+    const hosts = locality.hosts.filter(usable);
+    const availability = locality.hosts.length === 0 ? 0 : hosts.length / locality.hosts.length;
+    return { locality, hosts, weight: locality.weight * Math.min(1, (overprovisioning / 100) * availability) };
+  }).filter(({ weight }) => weight > 0);
+  if (choices.length === 0) return undefined;
+  const pickers = choices.map(({ locality, hosts, weight }) => ({ picker: pickerOf(locality, hosts), weight }));
+  if (pickers.length === 1) return pickers[0]?.picker;
+  const scheduler = startedEdf(pickers, ({ weight }) => weight, random);
+  return { pick: (context) => scheduler.pick()?.picker.pick(context) };
+}

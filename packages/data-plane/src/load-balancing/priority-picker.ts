@@ -1,0 +1,73 @@
+// The picker of a whole cluster: chooses a priority by the load it can carry, then (where asked for) a locality, then lets
+// the policy choose among hosts. Immutable; made anew whenever hosts or their health change.
+import type { Host } from '../upstream/host.js';
+import type { LoadBalancer, PickContext, Picker } from './load-balancer.js';
+import { localityPicker, type LocalityHosts } from './locality-picker.js';
+import { priorityLoad, type PriorityLoad } from './priority-load.js';
+
+export interface PriorityHosts {
+  readonly hosts: readonly Host[];
+  readonly localities: readonly LocalityHosts[];
+}
+
+export interface PriorityPickerOptions {
+  readonly overprovisioning: number;
+  readonly panicThreshold: number;
+  readonly localityWeighted: boolean;
+  random(): number;
+  /** The policy's state for one set of hosts, the same object for the same key across updates. */
+  balancer(key: string): LoadBalancer;
+}
+
+const isHealthy = (host: Host) => host.available;
+const isDegraded = (host: Host) => !host.ejected && host.config.health === 'degraded';
+
+export class PriorityPicker implements Picker {
+  readonly load: PriorityLoad;
+  readonly #healthy: readonly (Picker | undefined)[];
+  readonly #degraded: readonly (Picker | undefined)[];
+  readonly #random: () => number;
+
+  constructor(priorities: readonly PriorityHosts[], options: PriorityPickerOptions) {
+    this.#random = options.random;
+    this.load = priorityLoad(
+      priorities.map(({ hosts }) => ({ healthy: count(hosts, isHealthy), degraded: count(hosts, isDegraded), total: hosts.length })),
+      options.overprovisioning,
+      options.panicThreshold,
+    );
+    this.#healthy = priorities.map((priority, i) =>
+      this.load.panic[i] === true ? options.balancer(`${i}/panic`).update(priority.hosts) : poolPicker(`${i}/healthy`, priority, isHealthy, options));
+    this.#degraded = priorities.map((priority, i) =>
+      this.load.panic[i] === true ? this.#healthy[i] : poolPicker(`${i}/degraded`, priority, isDegraded, options));
+  }
+
+  pick(context: PickContext): Host | undefined {
+    return this.#choose(context)?.pick(context);
+  }
+
+  #choose(context: PickContext): Picker | undefined {
+    const { healthy, degraded } = this.load;
+    // The usual case needs no random number.
+    if (healthy[0] === 100) return this.#healthy[0];
+    // The hash, where there is one, keeps a key on its priority.
+    const point = context.hash === undefined ? Math.floor(this.#random() * 100) + 1 : Number(context.hash % 100n) + 1;
+    let reached = 0;
+    for (let i = 0; i < healthy.length; i++) if (point <= (reached += healthy[i] as number)) return this.#healthy[i];
+    for (let i = 0; i < degraded.length; i++) if (point <= (reached += degraded[i] as number)) return this.#degraded[i];
+    return undefined;
+  }
+}
+
+function poolPicker(key: string, { hosts, localities }: PriorityHosts, usable: (host: Host) => boolean, options: PriorityPickerOptions): Picker | undefined {
+  if (options.localityWeighted) {
+    return localityPicker(localities, usable, options.overprovisioning, (locality, chosen) => options.balancer(`${key}/${locality.key}`).update(chosen), options.random);
+  }
+  const chosen = hosts.filter(usable);
+  return chosen.length === 0 ? undefined : options.balancer(key).update(chosen);
+}
+
+function count(hosts: readonly Host[], test: (host: Host) => boolean): number {
+  let number = 0;
+  for (const host of hosts) if (test(host)) number++;
+  return number;
+}

@@ -1,0 +1,213 @@
+// One cluster as requests see it: chooses hosts, counts what runs, learns from outcomes. Its endpoints come from a cluster
+// type; configuration and endpoints change in place, so that snapshots which hold it need not be made anew.
+import type { Clock } from '@weft/spiffe';
+import { builtinLoadBalancers } from '../load-balancing/builtin.js';
+import type { LoadBalancer, LoadBalancerFactory, PickContext } from '../load-balancing/load-balancer.js';
+import { PriorityPicker } from '../load-balancing/priority-picker.js';
+import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.js';
+import type { LocalReply } from '../stream/local-reply.js';
+import type { Logger } from '../telemetry/logger.js';
+import { CircuitBreaker } from './circuit-breaker.js';
+import type { Host } from './host.js';
+import { HostSet } from './host-set.js';
+import { OutlierDetector } from './outlier-detector.js';
+import type { AttemptOutcome, RoutePriority, UpstreamCluster } from './upstream-cluster.js';
+import { dropOverload, noHealthyUpstream, overflow } from './upstream-replies.js';
+
+export interface ClusterContext {
+  clock: Clock;
+  random(): number;
+  logger: Logger;
+  /** Default: the built-in ones. */
+  loadBalancers?: readonly LoadBalancerFactory[];
+}
+
+export class Cluster implements UpstreamCluster {
+  readonly name: string;
+  readonly #context: ClusterContext;
+  readonly #hostSet: HostSet;
+  readonly #breaker: CircuitBreaker;
+  #config: ClusterConfig;
+  #endpoints: EndpointsConfig | undefined;
+  #factory: LoadBalancerFactory;
+  #balancers = new Map<string, LoadBalancer>();
+  #picker: PriorityPicker;
+  #outliers: OutlierDetector | undefined;
+  #closed = false;
+
+  /** Throws where the load-balancing policy is not known. */
+  constructor(config: ClusterConfig, context: ClusterContext) {
+    this.name = config.name;
+    this.#config = config;
+    this.#context = context;
+    this.#hostSet = new HostSet(config.name);
+    this.#breaker = new CircuitBreaker(config);
+    this.#factory = this.#findFactory(config);
+    this.#picker = this.#makePicker();
+    this.#outliers = this.#makeOutliers();
+  }
+
+  get config(): ClusterConfig {
+    return this.#config;
+  }
+
+  /** Its endpoints are known, though there may be none. */
+  get ready(): boolean {
+    return this.#endpoints !== undefined;
+  }
+
+  get hosts(): readonly Host[] {
+    return this.#hostSet.all;
+  }
+
+  /** Takes a new configuration; hosts and what runs stay. Throws, changing nothing, where the policy is not known. */
+  update(config: ClusterConfig): void {
+    const before = this.#config;
+    if (!same(before.loadBalancing, config.loadBalancing)) {
+      this.#factory = this.#findFactory(config);
+      this.#balancers = new Map();
+    }
+    this.#config = config;
+    this.#breaker.update(config);
+    if (!same(before.outlierDetection, config.outlierDetection)) {
+      this.#outliers?.close();
+      this.#outliers = this.#makeOutliers();
+    }
+    // Connections made under other TLS or protocol settings must not carry further requests.
+    if (!same(transportSettings(before), transportSettings(config))) for (const host of this.hosts) closeTransports(host);
+    this.#picker = this.#makePicker();
+  }
+
+  setEndpoints(endpoints: EndpointsConfig): void {
+    this.#endpoints = endpoints;
+    const { removed, changed } = this.#hostSet.update(endpoints);
+    for (const host of changed) closeTransports(host);
+    for (const host of removed) if (host.activeRequests === 0) closeTransports(host);
+    this.#closeUnhealthy(this.hosts);
+    this.#picker = this.#makePicker();
+  }
+
+  choose(context: PickContext & { priority: RoutePriority; metadataMatch?: Readonly<Record<string, unknown>> }): Host | LocalReply {
+    for (const { category, numerator, denominator } of this.#endpoints?.drops ?? []) {
+      if (Math.floor(this.#context.random() * denominator) < numerator) return dropOverload(category);
+    }
+    if (!this.#breaker.allows(context.priority)) return overflow();
+    return this.#pick(context) ?? noHealthyUpstream();
+  }
+
+  begin(host: Host, priority: RoutePriority): void {
+    host.activeRequests++;
+    this.#breaker.begin(priority);
+  }
+
+  end(host: Host, priority: RoutePriority, outcome: AttemptOutcome): void {
+    host.activeRequests--;
+    this.#breaker.end(priority);
+    if (host.removed) {
+      if (host.activeRequests === 0) closeTransports(host);
+    } else this.#outliers?.record(host, outcome);
+  }
+
+  beginRetry(priority: RoutePriority): boolean {
+    return this.#breaker.beginRetry(priority);
+  }
+
+  endRetry(priority: RoutePriority): void {
+    this.#breaker.endRetry(priority);
+  }
+
+  /** Stops timers; connections close as their last request ends. Requests that still hold the cluster may go on choosing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#outliers?.close();
+    this.#outliers = undefined;
+    for (const host of this.hosts) {
+      host.removed = true;
+      if (host.activeRequests === 0) closeTransports(host);
+    }
+  }
+
+  /** Hosts that earlier attempts used are avoided: picked anew a few times, then taken after all (previous_hosts). */
+  #pick(context: PickContext): Host | undefined {
+    const { attempted } = context;
+    let host = this.#picker.pick(context);
+    if (attempted === undefined || attempted.length === 0) return host;
+    for (let left = context.hostSelectionAttempts ?? 1; left > 0 && host !== undefined && attempted.includes(host); left--) host = this.#picker.pick(context);
+    return host;
+  }
+
+  #makePicker(): PriorityPicker {
+    const used = new Map<string, LoadBalancer>();
+    const { healthyPanicThreshold, overprovisioningFactor, localityWeighted, loadBalancing } = this.#config;
+    const picker = new PriorityPicker(this.#hostSet.priorities, {
+      overprovisioning: this.#endpoints?.overprovisioningFactor ?? overprovisioningFactor,
+      panicThreshold: healthyPanicThreshold,
+      localityWeighted,
+      random: this.#context.random,
+      balancer: (key) => {
+        const balancer = this.#balancers.get(key) ?? this.#factory.create(loadBalancing.config, this.#context);
+        used.set(key, balancer);
+        return balancer;
+      },
+    });
+    // A pool that is empty for a moment keeps its state; one whose locality or priority is gone is forgotten.
+    for (const [key, balancer] of this.#balancers) if (!used.has(key) && this.#isCurrent(key)) used.set(key, balancer);
+    this.#balancers = used;
+    return picker;
+  }
+
+  #isCurrent(key: string): boolean {
+    const [priority, , ...locality] = key.split('/');
+    const hosts = this.#hostSet.priorities[Number(priority)];
+    return hosts !== undefined && (locality.length === 0 || hosts.localities.some((candidate) => candidate.key === locality.join('/')));
+  }
+
+  #makeOutliers(): OutlierDetector | undefined {
+    const { outlierDetection } = this.#config;
+    if (!outlierDetection) return undefined;
+    return new OutlierDetector({
+      clusterName: this.name,
+      config: outlierDetection,
+      clock: this.#context.clock,
+      random: this.#context.random,
+      logger: this.#context.logger,
+      hosts: () => this.hosts,
+      onChange: (hosts) => {
+        this.#closeUnhealthy(hosts);
+        this.#picker = this.#makePicker();
+      },
+    });
+  }
+
+  #closeUnhealthy(hosts: readonly Host[]): void {
+    if (!this.#config.closeConnectionsOnHostHealthFailure) return;
+    for (const host of hosts) if (!host.available && host.config.health !== 'degraded') closeTransports(host);
+  }
+
+  #findFactory({ loadBalancing }: ClusterConfig): LoadBalancerFactory {
+    const factory = (this.#context.loadBalancers ?? builtinLoadBalancers).find(({ name }) => name === loadBalancing.policy);
+    if (!factory) throw new Error(`cluster ${this.name}: load-balancing policy ${loadBalancing.policy} is not known`);
+    return factory;
+  }
+}
+
+/** Requests in flight finish; the next request makes new connections. */
+function closeTransports(host: Host): void {
+  const transports = [...host.transports.values()];
+  host.transports.clear();
+  for (const transport of transports) transport.close();
+}
+
+function transportSettings(config: ClusterConfig): unknown {
+  const { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, thresholds } = config;
+  return { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, maxConnections: thresholds.default.maxConnections };
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return a === b || stringify(a) === stringify(b);
+}
+
+function stringify(value: unknown): string | undefined {
+  return JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? `${item}n` : item));
+}

@@ -1,0 +1,71 @@
+// The hosts of a cluster. Endpoint updates keep a Host that is still there, with its connections, counters and ejection.
+import type { LocalityHosts } from '../load-balancing/locality-picker.js';
+import type { PriorityHosts } from '../load-balancing/priority-picker.js';
+import type { EndpointConfig, EndpointsConfig } from '../resource/cluster-config.js';
+import { Host } from './host.js';
+
+export class HostSet {
+  readonly #clusterName: string;
+  #byKey: ReadonlyMap<string, Host> = new Map();
+  #all: readonly Host[] = [];
+  #priorities: readonly PriorityHosts[] = [];
+
+  constructor(clusterName: string) {
+    this.#clusterName = clusterName;
+  }
+
+  get all(): readonly Host[] {
+    return this.#all;
+  }
+
+  /** By priority, 0 first. */
+  get priorities(): readonly PriorityHosts[] {
+    return this.#priorities;
+  }
+
+  /** Takes the new state as a whole. `changed` are hosts that stay but whose transport must be made anew. An address that is there twice counts once. */
+  update(endpoints: EndpointsConfig): { removed: Host[]; changed: Host[] } {
+    const byKey = new Map<string, Host>();
+    const changed: Host[] = [];
+    const priorities: { hosts: Host[]; localities: LocalityHosts[] }[] = [];
+    for (const locality of endpoints.localities) {
+      const key = `${locality.region}/${locality.zone}/${locality.subZone}`;
+      const hosts: Host[] = [];
+      for (const endpoint of locality.endpoints) {
+        const address = hostKey(endpoint);
+        if (byKey.has(address)) continue;
+        const host = this.#byKey.get(address) ?? new Host(this.#clusterName, address, endpoint);
+        if (transportDiffers(host.config, endpoint)) changed.push(host);
+        host.config = endpoint;
+        host.priority = locality.priority;
+        host.locality = key;
+        byKey.set(address, host);
+        hosts.push(host);
+      }
+      while (priorities.length <= locality.priority) priorities.push({ hosts: [], localities: [] });
+      const priority = priorities[locality.priority] as (typeof priorities)[number];
+      priority.hosts.push(...hosts);
+      priority.localities.push({ key, weight: locality.weight, hosts });
+    }
+    const removed = this.#all.filter((host) => !byKey.has(host.key));
+    for (const host of removed) host.removed = true;
+    this.#byKey = byKey;
+    this.#all = [...byKey.values()];
+    this.#priorities = priorities;
+    return { removed, changed };
+  }
+}
+
+/** `IP:port`, `[IPv6]:port` or the socket path. */
+export function hostKey({ address, port }: Pick<EndpointConfig, 'address' | 'port'>): string {
+  if (port === 0) return address;
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** Whether connections made for `before` are wrong for `after`: another identity, another choice of TLS. */
+function transportDiffers(before: EndpointConfig, after: EndpointConfig): boolean {
+  return before !== after && (
+    before.spiffeId !== after.spiffeId || before.identityMissing !== after.identityMissing || before.hostname !== after.hostname ||
+    JSON.stringify(before.metadata['envoy.transport_socket_match']) !== JSON.stringify(after.metadata['envoy.transport_socket_match'])
+  );
+}

@@ -4,6 +4,7 @@ import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
+import type { Stats } from '../telemetry/stats.js';
 
 export interface HttpFilterFactory<Config = unknown, Override = Config> {
   /** Envoy's name: `envoy.filters.http.fault`. */
@@ -25,6 +26,8 @@ export interface FilterContext {
   random(): number;
   now(): number;
   setTimeout(run: () => void, ms: number): { cancel(): void };
+  /** Where filters count; absent in tests. */
+  readonly stats?: Stats;
 }
 
 export interface HttpFilter<Config = unknown, Override = Config> {

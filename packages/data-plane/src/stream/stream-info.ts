@@ -47,8 +47,22 @@ export interface StreamInfo {
   mutualTls: boolean;
   requestedServerName: string;
   localReply?: LocalReply;
+  /** Inbound only: which other spellings of a path reach the same handler. Absent: none. */
+  router?: RouterSpelling;
   /** Dynamic metadata by filter name. */
   metadata?: Map<string, Readonly<Record<string, unknown>>>;
+}
+
+/**
+ * How the application's router compares paths. A deny rule has to match every spelling that the router takes for the one in the rule
+ * (Express serves `/admin` for `/Admin` and `/admin/`).
+ */
+export interface RouterSpelling {
+  caseSensitive: boolean;
+  /** `/a` and `/a/` are two paths. */
+  strict: boolean;
+  /** The router compares percent-decoded paths (find-my-way). */
+  decodes: boolean;
 }
 
 export interface DestinationService {

@@ -1,0 +1,132 @@
+// Evaluates policies for one request. A rule is compiled twice over: `wide` where matching more is the safe side (a deny rule, or
+// under a `not` of an allow rule), narrow elsewhere. Wide rules try every spelling of the input that the application takes for the same.
+import { BlockList, isIPv6 } from 'node:net';
+import { compileHeaderMatcher } from '../../route/header-matcher.js';
+import type { StringPredicate } from '../../route/regex.js';
+import { compileStringMatcher } from '../../route/string-matcher.js';
+import { compileUriTemplate } from '../../route/uri-template.js';
+import type { HeaderMatcherConfig, StringMatcherConfig } from '../../resource/matcher-config.js';
+import { HeaderMap } from '../../stream/header-map.js';
+import { pathOnly, type RequestHead } from '../../stream/request-head.js';
+import type { StreamInfo } from '../../stream/stream-info.js';
+import { authoritySpellings, pathSpellings } from './spelling.js';
+import type { PolicyConfig, RbacConfig, RuleConfig } from './policy.js';
+
+type Rule = (head: RequestHead, info: StreamInfo) => boolean;
+
+export interface Verdict {
+  allowed: boolean;
+  /** The policy that matched, the first by name. */
+  policy: string | undefined;
+}
+
+export class RbacEngine {
+  readonly action: RbacConfig['action'];
+  readonly #policies: readonly { name: string; matches: Rule }[];
+
+  /** @throws where a pattern is not valid. */
+  constructor({ action, policies }: RbacConfig) {
+    this.action = action;
+    this.#policies = policies.map((policy) => ({ name: policy.name, matches: compilePolicy(policy, action === 'deny') }));
+  }
+
+  evaluate(head: RequestHead, info: StreamInfo): Verdict {
+    const policy = this.#policies.find(({ matches }) => matches(head, info))?.name;
+    return { policy, allowed: this.action === 'log' || (policy !== undefined) === (this.action === 'allow') };
+  }
+}
+
+function compilePolicy({ permissions, principals }: PolicyConfig, wide: boolean): Rule {
+  const permission = anyOf(permissions.map((rule) => compileRule(rule, wide)));
+  const principal = anyOf(principals.map((rule) => compileRule(rule, wide)));
+  return (head, info) => permission(head, info) && principal(head, info);
+}
+
+function compileRule(config: RuleConfig, wide: boolean): Rule {
+  switch (config.kind) {
+    case 'any': return () => true;
+    case 'or': return anyOf(config.rules.map((rule) => compileRule(rule, wide)));
+    case 'and': {
+      const rules = config.rules.map((rule) => compileRule(rule, wide));
+      return (head, info) => rules.every((rule) => rule(head, info));
+    }
+    case 'not': {
+      const rule = compileRule(config.rule, !wide);
+      return (head, info) => !rule(head, info);
+    }
+    case 'header': return wide ? wideHeader(config.matcher) : compileHeaderMatcher(config.matcher);
+    case 'path': return path(compileStringMatcher(config.matcher), compileStringMatcher(folded(config.matcher)), wide);
+    case 'uri-template': return uriTemplate(config.template, wide);
+    case 'server-name': {
+      const test = compileStringMatcher(config.matcher);
+      return (_head, info) => test(info.requestedServerName);
+    }
+    case 'destination-port': return (_head, info) => {
+      const port = Number(info.downstreamLocalAddress.slice(info.downstreamLocalAddress.lastIndexOf(':') + 1));
+      return port >= config.start && port < config.end;
+    };
+    case 'destination-ip': return inCidr(config, (info) => info.downstreamLocalAddress);
+    case 'remote-ip': return inCidr(config, (info) => info.downstreamRemoteAddress);
+    case 'authenticated': {
+      const test = config.matcher && compileStringMatcher(config.matcher);
+      return (_head, { peer }) => peer !== undefined && (test === undefined || test(peer.spiffeId));
+    }
+  }
+}
+
+function anyOf(rules: readonly Rule[]): Rule {
+  if (rules.length === 1) return rules[0] as Rule;
+  return (head, info) => rules.some((rule) => rule(head, info));
+}
+
+function path(exact: StringPredicate, ignoringCase: StringPredicate, wide: boolean): Rule {
+  if (!wide) return (head) => exact(pathOnly(head.path));
+  return (head, { router }) => {
+    const value = pathOnly(head.path);
+    if (!router) return exact(value);
+    return pathSpellings(value, router).some(router.caseSensitive ? exact : ignoringCase);
+  };
+}
+
+// A segment of a template takes only the letters of a URI; a path with others (`*`) must not slip past a deny rule (CVE-2025-46821).
+const notInTemplates = /[^a-zA-Z0-9\-._~%!$&'()+,;:@=/]/g;
+
+function uriTemplate(template: string, wide: boolean): Rule {
+  const exact = compileUriTemplate(template);
+  if (!wide) return path(exact, exact, false);
+  const lower = compileUriTemplate(template.toLowerCase());
+  const plain = (value: string) => value.replace(notInTemplates, '-');
+  return path((value) => exact(plain(value)), (value) => lower(plain(value).toLowerCase()), true);
+}
+
+function folded(matcher: StringMatcherConfig): StringMatcherConfig {
+  return matcher.kind === 'regex' ? { kind: 'regex', value: `(?i:${matcher.value})` } : { ...matcher, ignoreCase: true };
+}
+
+/** Each value of a repeated header alone as well as all joined (CVE-2020-25017, CVE-2026-26308); every spelling of a host. */
+function wideHeader(config: HeaderMatcherConfig): Rule {
+  const test = compileHeaderMatcher(config);
+  if (config.name === ':authority' || config.name === 'host') {
+    const ignoringCase = config.match.kind === 'string' ? compileHeaderMatcher({ ...config, match: { kind: 'string', matcher: folded(config.match.matcher) } }) : test;
+    return (head) => authoritySpellings(head.authority).some((authority) => ignoringCase({ ...head, authority }));
+  }
+  if (config.name === ':path') {
+    return (head, { router }) => test(head) || (router !== undefined && pathSpellings(pathOnly(head.path), router).some((value) => test({ ...head, path: value })));
+  }
+  return (head) => {
+    if (test(head)) return true;
+    const values = head.headers.all(config.name);
+    return values.length > 1 && values.some((value) => test({ ...head, headers: new HeaderMap([config.name, value]) }));
+  };
+}
+
+function inCidr({ address, prefixLength }: { address: string; prefixLength: number }, of: (info: StreamInfo) => string): Rule {
+  const block = new BlockList();
+  block.addSubnet(address, prefixLength, isIPv6(address) ? 'ipv6' : 'ipv4');
+  return (_head, info) => {
+    const peer = of(info);
+    const ip = peer.startsWith('[') ? peer.slice(1, peer.indexOf(']')) : peer.slice(0, peer.lastIndexOf(':'));
+    return block.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4');
+  };
+}
+

@@ -149,7 +149,7 @@ export class AuthorityManager {
     };
     this.#revision = await putJson(this.#options.store, key, stored, { ifRevision: this.#revision });
     this.#authorities = authorities;
-    for (const fn of [...this.#listeners]) {
+    for (const fn of this.#listeners) {
       // The change is made: a listener that fails must not keep the others, or the audit log, from it.
       try {
         fn(this.bundle());

@@ -124,7 +124,7 @@ export class CertificateAuthority {
 
   /** An identity that is issued in this process and renews itself. */
   svidSource(request: IssueRequest): SvidSource {
-    return new OwnIdentity(this, request);
+    return new OwnIdentity({ authorities: this.authorities, trustDomain: this.trustDomain, clock: this.clock, logger: this.logger, issue: () => this.issue(request) });
   }
 
   async #leaf(request: {

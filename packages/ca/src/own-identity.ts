@@ -1,19 +1,26 @@
-import { IdentityHolder, issued, Rotation, TrustBundle, type Identity, type SvidSource, type X509Svid } from '@weft/spiffe';
-import type { CertificateAuthority, IssueRequest } from './certificate-authority.js';
+import { IdentityHolder, issued, Rotation, TrustBundle, type Clock, type Identity, type Logger, type SvidSource, type X509Svid } from '@weft/spiffe';
+import type { AuthorityManager } from './authority-manager.js';
+
+export interface OwnIdentityOptions {
+  readonly issue: () => Promise<X509Svid>;
+  readonly authorities: AuthorityManager;
+  readonly trustDomain: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
 
 /** The control plane's own identity: issued in process, renewed at half of its lifetime and when another root becomes active. */
 export class OwnIdentity implements SvidSource {
-  readonly #authority: CertificateAuthority;
-  readonly #request: IssueRequest;
+  readonly #options: OwnIdentityOptions;
   readonly #holder = new IdentityHolder();
   readonly #rotation: Rotation;
   readonly #stop: () => void;
 
-  constructor(authority: CertificateAuthority, request: IssueRequest) {
-    this.#authority = authority;
-    this.#request = request;
-    this.#rotation = new Rotation({ clock: authority.clock, logger: authority.logger, renew: () => this.#issue() });
-    this.#stop = authority.onBundleChange(() => this.#bundleChanged());
+  constructor(options: OwnIdentityOptions) {
+    const { clock, logger, authorities } = options;
+    this.#options = options;
+    this.#rotation = new Rotation({ clock, logger, renew: () => this.#issue() });
+    this.#stop = authorities.onBundleChange(() => this.#bundleChanged());
     this.#issue().catch((error: unknown) => this.#holder.fail(error instanceof Error ? error : new Error(String(error))));
   }
 
@@ -36,7 +43,7 @@ export class OwnIdentity implements SvidSource {
   }
 
   async #issue(): Promise<X509Svid> {
-    const svid = await this.#authority.issue(this.#request);
+    const svid = await this.#options.issue();
     // Before anybody hears of it: a change of the bundle right after must find the renewal running.
     this.#rotation.start(svid);
     this.#holder.set(svid, this.#bundles());
@@ -47,11 +54,11 @@ export class OwnIdentity implements SvidSource {
     const identity = this.#holder.current();
     if (!identity) return;
     this.#holder.set(identity.svid, this.#bundles());
-    if (!issued(this.#authority.authorities.active().certificate, identity.svid.leaf)) this.#rotation.renewSoon(0);
+    if (!issued(this.#options.authorities.active().certificate, identity.svid.leaf)) this.#rotation.renewSoon(0);
   }
 
   #bundles(): Map<string, TrustBundle> {
-    const { trustDomain } = this.#authority;
-    return new Map([[trustDomain, TrustBundle.parse(trustDomain, this.#authority.bundle())]]);
+    const { trustDomain, authorities } = this.#options;
+    return new Map([[trustDomain, TrustBundle.parse(trustDomain, authorities.bundle())]]);
   }
 }

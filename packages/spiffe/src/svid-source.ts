@@ -58,7 +58,7 @@ export class IdentityHolder implements SvidSource {
     this.#failure = undefined;
     for (const { resolve } of this.#waiting) resolve(identity);
     this.#waiting.clear();
-    for (const fn of [...this.#subscribers]) {
+    for (const fn of this.#subscribers) {
       // One follower's failure must not keep the others on the old identity, nor stop the rotation.
       try {
         fn(identity);

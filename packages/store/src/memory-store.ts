@@ -84,7 +84,7 @@ export class MemoryStore implements Store {
   }
 
   async #endLease(id: string): Promise<void> {
-    for (const entry of [...this.#entries.values()]) if (entry.lease === id) this.#remove(entry.key);
+    for (const entry of this.#entries.values()) if (entry.lease === id) this.#remove(entry.key);
   }
 }
 

@@ -70,13 +70,15 @@ function shownCertificates(host: string, port: number, signal: AbortSignal): Pro
  * host names to no workload).
  */
 export function controlPlaneNameError(host: string, certificate: PeerCertificate): Error | undefined {
+  let found = 'no workload';
   try {
     const id = peerName(new X509Certificate(certificate.raw));
     if (id.equals(controlPlaneId(id.trustDomain))) return undefined;
+    found = id.toString();
   } catch {
     // No SVID: only the host name can speak for it.
   }
-  return certificate.subjectaltname === undefined
-    ? new PeerVerificationError(`the certificate of ${host} names nobody`)
-    : checkServerIdentity(host, certificate);
+  // Without any name Node would compare the host with the subject.
+  const hostError = certificate.subjectaltname === undefined ? new Error('no names') : checkServerIdentity(host, certificate);
+  return hostError && new PeerVerificationError(`the server at ${host} is not a control plane: its certificate is of ${found}, and not for the host ${host}`, { cause: hostError });
 }

@@ -52,7 +52,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
   #attempted: Host[] | undefined;
   #hash: bigint | undefined;
   #setCookies: readonly string[] | undefined;
-  #responseHeaders: HeaderMap | undefined;
+  #responseHead: ResponseHead | undefined;
   #requestDone = false;
   #completed = false;
   #durationTimer: Timer | undefined;
@@ -220,7 +220,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     // 10. The route's edits are the router's own, and the router is the first filter on the way back; the others see their result.
     this.#editResponse(head);
     this.#filters?.encode(head, info);
-    this.#responseHeaders = head.headers;
+    this.#responseHead = head;
     return 'forward';
   }
 
@@ -292,7 +292,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
   /** Ends the request from outside of its attempts: with this answer, or, once a head was passed on, by breaking the response off. */
   #cut(reply: LocalReply, failure: UpstreamFailure['kind'] | undefined): void {
     if (this.#completed) return;
-    const started = this.#responseHeaders !== undefined;
+    const started = this.#responseHead !== undefined;
     const error = reply.error ?? new MeshError('WEFT_UPSTREAM_TIMEOUT', reply.details);
     this.#abandon(error, failure);
     if (!started) return this.#reply(reply);
@@ -331,7 +331,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     info.localReply = reply;
     if (edited) this.#editResponse(head);
     this.#filters?.encode(head, info);
-    this.#responseHeaders = headers;
+    this.#responseHead = head;
     const answer: LocalReply = { ...reply, status: head.status, headers: [...headers] };
     // Before the caller hears of it: it may look at counters or start the next request at once.
     this.#complete();
@@ -348,6 +348,6 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     if (this.#onContextAbort) this.#context!.signal!.removeEventListener('abort', this.#onContextAbort);
     this.#releaseRetry();
     this.#filters?.complete(this.info);
-    this.#services.telemetry.end(this.info, this.#trace, this.#head, this.#responseHeaders);
+    this.#services.telemetry.end(this.info, this.#trace, this.#head, this.#responseHead?.headers);
   }
 }

@@ -1,6 +1,7 @@
 // Passive health: takes hosts that fail out of balancing for a while (Envoy's outlier detection).
 import type { Clock, Timer } from '@weft/spiffe';
 import type { OutlierDetectionConfig } from '../resource/cluster-config.js';
+import { httpStatusOfGrpc } from '../stream/grpc-http-status.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { Host } from './host.js';
 import { consecutive } from './outlier/consecutive.js';
@@ -111,7 +112,7 @@ export class OutlierDetector {
     if (ejection && ejection.until > this.#options.clock.now()) return false;
     host.ejected = false;
     for (const criterion of this.#criteria) criterion.reset(host);
-    this.#options.logger.info('host returned after ejection', { cluster: this.#options.clusterName, host: host.key });
+    this.#options.logger.info({ cluster: this.#options.clusterName, host: host.key }, 'host returned after ejection');
     return true;
   }
 
@@ -125,7 +126,7 @@ export class OutlierDetector {
     const duration = Math.min(ejection.multiplier * baseEjectionTimeMs, Math.max(baseEjectionTimeMs, maxEjectionTimeMs));
     ejection.until = this.#options.clock.now() + duration + Math.floor(this.#options.random() * (maxEjectionTimeJitterMs + 1));
     host.ejected = true;
-    this.#options.logger.warn('host ejected', { cluster: this.#options.clusterName, host: host.key, reason: criterion.name, forMs: duration });
+    this.#options.logger.warn({ cluster: this.#options.clusterName, host: host.key, reason: criterion.name, forMs: duration }, 'host ejected');
     return true;
   }
 
@@ -165,9 +166,6 @@ function criteria(config: Required<OutlierDetectionConfig>): OutlierCriterion[] 
 
 function resultOf({ status, grpcStatus, failure }: AttemptOutcome): AttemptResult | undefined {
   if (failure !== undefined) return { status: failure === 'per-try-timeout' ? 504 : 503, localOrigin: true };
-  if (grpcStatus !== undefined) return { status: httpStatusOfGrpc[grpcStatus] ?? 500, localOrigin: false };
+  if (grpcStatus !== undefined) return { status: httpStatusOfGrpc(grpcStatus), localOrigin: false };
   return status === undefined ? undefined : { status, localOrigin: false };
 }
-
-/** By gRPC status, Envoy's mapping. */
-const httpStatusOfGrpc: readonly number[] = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];

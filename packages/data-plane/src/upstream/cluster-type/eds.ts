@@ -8,7 +8,7 @@ export const eds: ClusterType = {
     const subscription = xds.watch(endpointType, config.type.serviceName || config.name, {
       onResource: (endpoints) => sink.onEndpoints(endpoints),
       onAbsent: (reason) => {
-        logger.warn('the endpoints of a cluster do not exist', { cluster: config.name, reason: reason.message });
+        logger.warn({ cluster: config.name, reason: reason.message }, 'the endpoints of a cluster do not exist');
         sink.onEndpoints(noEndpoints(config));
       },
       onError: (error) => sink.onError(error),

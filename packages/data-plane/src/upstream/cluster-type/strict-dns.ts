@@ -25,7 +25,7 @@ export const dns: ClusterType = {
           // The order of a name server's answer is random by design; sorted, an unchanged set is no update.
           known.set(name, type.kind === 'logical-dns' ? found.slice(0, 1) : [...new Set(found)].sort());
         } catch (error) {
-          logger.warn('a name of a cluster cannot be resolved', { cluster: clusterName, name, reason: error instanceof Error ? error.message : String(error) });
+          logger.warn({ cluster: clusterName, name, reason: error instanceof Error ? error.message : String(error) }, 'a name of a cluster cannot be resolved');
         }
       }));
       if (closed) return;

@@ -1,0 +1,52 @@
+import { Cluster_CommonLbConfigSchema, Cluster_LbPolicy as LbPolicy, Cluster_LeastRequestLbConfigSchema, Cluster_RoundRobinLbConfigSchema, LoadBalancingPolicy_PolicySchema, type Cluster } from '@weft/xds-api/cluster';
+import { legacyLoadBalancing, resolveLoadBalancing } from '../load-balancing/builtin.js';
+import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
+import type { ClusterConfig } from './cluster-config.js';
+import { join, knownFields, type Report } from './report.js';
+import { unwrapTypedStruct } from './typed-struct.js';
+
+const commonFields = knownFields(Cluster_CommonLbConfigSchema, ['healthy_panic_threshold', 'zone_aware_lb_config', 'locality_weighted_lb_config'], ['update_merge_window', 'ignore_new_hosts_until_first_hc']);
+const policyFields = knownFields(LoadBalancingPolicy_PolicySchema, ['typed_extension_config']);
+const leastRequestFields = knownFields(Cluster_LeastRequestLbConfigSchema, ['choice_count', 'active_request_bias']);
+const roundRobinFields = knownFields(Cluster_RoundRobinLbConfigSchema, []);
+
+type Balancing = Pick<ClusterConfig, 'loadBalancing' | 'localityWeighted' | 'healthyPanicThreshold'>;
+
+/** The first known policy of load_balancing_policy, which outweighs lb_policy where it is set (gRFC A52). */
+export function decodeLoadBalancing(cluster: Cluster, factories: readonly LoadBalancerFactory[], report: Report): Balancing | undefined {
+  const common = cluster.commonLbConfig;
+  if (common) report.check(commonFields, common, 'common_lb_config');
+  const healthyPanicThreshold = common?.healthyPanicThreshold?.value ?? 50;
+  if (!(healthyPanicThreshold >= 0 && healthyPanicThreshold <= 100)) report.add('common_lb_config.healthy_panic_threshold', 'must be 0 to 100');
+  const chosen = cluster.loadBalancingPolicy ? fromPolicies(cluster.loadBalancingPolicy, factories, report) : fromEnum(cluster, report);
+  return chosen && {
+    // Frozen here, so that freezing the cluster stops at objects which are the policy's own.
+    loadBalancing: Object.freeze(chosen.loadBalancing),
+    localityWeighted: chosen.localityWeighted || common?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
+    healthyPanicThreshold,
+  };
+}
+
+function fromPolicies({ policies }: NonNullable<Cluster['loadBalancingPolicy']>, factories: readonly LoadBalancerFactory[], report: Report) {
+  const configs = policies.flatMap((policy, i) => {
+    const path = `load_balancing_policy.policies[${i}]`;
+    report.check(policyFields, policy, path);
+    const any = policy.typedExtensionConfig?.typedConfig;
+    if (!any) report.add(join(path, 'typed_extension_config.typed_config'), 'is required');
+    return (any && unwrapTypedStruct(any, join(path, 'typed_extension_config.typed_config'), report)) ?? [];
+  });
+  return report.attempt('load_balancing_policy', () => resolveLoadBalancing(configs, factories));
+}
+
+function fromEnum(cluster: Cluster, report: Report) {
+  const { lbConfig, lbPolicy } = cluster;
+  const name = LbPolicy[lbPolicy] ?? String(lbPolicy);
+  const settings: { choiceCount?: number; activeRequestBias?: number } = {};
+  if (lbConfig.case === 'leastRequestLbConfig') {
+    report.check(leastRequestFields, lbConfig.value, 'least_request_lb_config');
+    const { choiceCount, activeRequestBias } = lbConfig.value;
+    if (choiceCount !== undefined) settings.choiceCount = choiceCount;
+    if (activeRequestBias) settings.activeRequestBias = activeRequestBias.defaultValue;
+  } else if (lbConfig.case === 'roundRobinLbConfig') report.check(roundRobinFields, lbConfig.value, 'round_robin_lb_config');
+  return report.attempt('lb_policy', () => ({ loadBalancing: legacyLoadBalancing(name, settings), localityWeighted: false }));
+}

@@ -1,0 +1,69 @@
+// Which HTTP is spoken to a cluster, and how long its connections live.
+import { HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptionsSchema as UpstreamOptionsSchema, type Cluster, type HttpProtocolOptions as UpstreamOptions } from '@weft/xds-api/cluster';
+import { HttpProtocolOptionsSchema, UpstreamHttpProtocolOptionsSchema, type HttpProtocolOptions } from '@weft/xds-api/core';
+import type { ClusterConfig } from './cluster-config.js';
+import { join, knownFields, type Report } from './report.js';
+import { durationMs, unpack } from './value.js';
+
+const upstreamFields = knownFields(UpstreamOptionsSchema, ['common_http_protocol_options', 'upstream_http_protocol_options', 'explicit_http_config', 'use_downstream_protocol_config', 'auto_config']);
+const explicitFields = knownFields(HttpProtocolOptions_ExplicitHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options']);
+const commonFields = knownFields(HttpProtocolOptionsSchema, ['idle_timeout', 'max_connection_duration', 'max_requests_per_connection'], ['max_headers_count']);
+const sniFields = knownFields(UpstreamHttpProtocolOptionsSchema, []);
+const extensionName = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
+const oneHour = 3_600_000;
+
+type Protocol = Pick<ClusterConfig, 'protocol' | 'idleTimeoutMs' | 'maxConnectionDurationMs' | 'maxRequestsPerConnection' | 'maxConcurrentStreams'>;
+
+export function decodeUpstreamProtocol(cluster: Cluster, report: Report): Protocol {
+  for (const name of Object.keys(cluster.typedExtensionProtocolOptions)) {
+    if (name !== extensionName) report.unsupported(`typed_extension_protocol_options[${JSON.stringify(name)}]`);
+  }
+  const any = cluster.typedExtensionProtocolOptions[extensionName];
+  const path = `typed_extension_protocol_options[${JSON.stringify(extensionName)}]`;
+  const options = any && unpack(any, UpstreamOptionsSchema, path, report);
+  if (options) return fromOptions(options, cluster, path, report);
+  // The older fields of the cluster itself.
+  if (cluster.upstreamHttpProtocolOptions) report.check(sniFields, cluster.upstreamHttpProtocolOptions, 'upstream_http_protocol_options');
+  const http2 = cluster.http2ProtocolOptions;
+  return {
+    protocol: http2 ? 'http2' : 'http1',
+    ...(http2?.maxConcurrentStreams !== undefined && { maxConcurrentStreams: http2.maxConcurrentStreams }),
+    ...decodeCommon(cluster.commonHttpProtocolOptions, cluster, 'common_http_protocol_options', report),
+  };
+}
+
+function fromOptions(options: UpstreamOptions, cluster: Cluster, path: string, report: Report): Protocol {
+  report.check(upstreamFields, options, path);
+  // auto_sni and auto_san_validation decide whom we believe: not to be passed over.
+  if (options.upstreamHttpProtocolOptions) report.check(sniFields, options.upstreamHttpProtocolOptions, join(path, 'upstream_http_protocol_options'));
+  const common = decodeCommon(options.commonHttpProtocolOptions, cluster, join(path, 'common_http_protocol_options'), report);
+  const chosen = options.upstreamProtocolOptions;
+  switch (chosen.case) {
+    case 'explicitHttpConfig': {
+      report.check(explicitFields, chosen.value, join(path, 'explicit_http_config'));
+      const { protocolConfig } = chosen.value;
+      if (protocolConfig.case !== 'http2ProtocolOptions') return { protocol: 'http1', ...common };
+      const { maxConcurrentStreams } = protocolConfig.value;
+      return { protocol: 'http2', ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }), ...common };
+    }
+    // As the caller came to us: HTTP as HTTP/1.1, gRPC as HTTP/2; and by ALPN.
+    case 'useDownstreamProtocolConfig':
+    case 'autoConfig':
+      return { protocol: 'auto', ...common };
+    default:
+      report.add(path, 'one of explicit_http_config, use_downstream_protocol_config, auto_config is required');
+      return { protocol: 'http1', ...common };
+  }
+}
+
+function decodeCommon(common: HttpProtocolOptions | undefined, cluster: Cluster, path: string, report: Report): Omit<Protocol, 'protocol'> {
+  if (common) report.check(commonFields, common, path);
+  const maxConnectionDurationMs = durationMs(common?.maxConnectionDuration, join(path, 'max_connection_duration'), report);
+  const maxRequestsPerConnection = common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection;
+  return {
+    idleTimeoutMs: durationMs(common?.idleTimeout, join(path, 'idle_timeout'), report) ?? oneHour,
+    ...(maxConnectionDurationMs !== undefined && { maxConnectionDurationMs }),
+    // 0 is "no limit" to Envoy.
+    ...(maxRequestsPerConnection && { maxRequestsPerConnection }),
+  };
+}

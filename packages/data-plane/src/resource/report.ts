@@ -1,0 +1,75 @@
+// Collects what is wrong with one resource while it is decoded, and finds fields nobody reads.
+import { isFieldSet, type DescField, type DescMessage, type Message } from '@bufbuild/protobuf';
+import { DecodeError, type FieldProblem } from '../xds/resource-type.js';
+
+// A NACK's text travels in a gRPC message: past this many problems the rest is counted, not spelled out.
+const longestList = 20;
+
+export class Report {
+  readonly problems: FieldProblem[] = [];
+
+  add(path: string, reason: string): void {
+    this.problems.push({ path, reason });
+  }
+
+  unsupported(path: string): void {
+    this.add(path, 'not supported');
+  }
+
+  /** Every field of the message that is set, but neither read nor known to be harmless, is a problem. */
+  check(fields: KnownFields, message: Message, path: string): void {
+    for (const field of fields.rejected) {
+      if (isFieldSet(message, field) && !isFalse(message, field)) this.unsupported(join(path, field.name));
+    }
+    // Fields of a newer Envoy than our protos: what they ask for cannot even be named, so it must not be dropped silently.
+    for (const { no } of message.$unknown ?? []) {
+      if (!fields.unknown.includes(no)) this.add(join(path, `#${no}`), 'not supported (a field this version of Weft does not know)');
+    }
+  }
+
+  /** Runs a parser of an extension; what it throws becomes a problem here. */
+  attempt<T>(path: string, run: () => T): T | undefined {
+    try {
+      return run();
+    } catch (error) {
+      if (error instanceof DecodeError) for (const problem of error.problems) this.add(join(path, problem.path), problem.reason);
+      else this.add(path, error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  /** @throws {DecodeError} where there was any problem. */
+  finish(what: string): void {
+    if (this.problems.length === 0) return;
+    const shown = this.problems.slice(0, longestList);
+    const more = this.problems.length - shown.length;
+    throw new DecodeError(what, more > 0 ? [...shown, { path: '', reason: `and ${more} more` }] : shown);
+  }
+}
+
+export interface KnownFields {
+  readonly rejected: readonly DescField[];
+  readonly unknown: readonly number[];
+}
+
+/**
+ * What a decoder makes of a message: the fields it reads, and those it leaves aside because they change nothing that an application or
+ * an operator could rely on (statistics' names, tuning of buffers). All others are rejected where they are set. Proto names;
+ * `#57` stands for a field of a newer Envoy.
+ */
+export function knownFields(schema: DescMessage, reads: readonly string[], ignores: readonly string[] = []): KnownFields {
+  const names = new Set([...reads, ...ignores].filter((name) => !name.startsWith('#')));
+  const rejected = schema.fields.filter((field) => !names.delete(field.name));
+  if (names.size > 0) throw new Error(`${schema.typeName} has no field ${[...names].join(', ')}`);
+  return { rejected, unknown: ignores.filter((name) => name.startsWith('#')).map((name) => Number(name.slice(1))) };
+}
+
+export function join(path: string, name: string): string {
+  if (path === '') return name;
+  return name === '' || name.startsWith('[') ? `${path}${name}` : `${path}.${name}`;
+}
+
+// A BoolValue that says false asks for nothing (grpc-js-xds 1.14.1 NACKs `{value: false}`, which Envoy and istiod may send).
+function isFalse(message: Message, field: DescField): boolean {
+  return field.fieldKind === 'message' && field.message.typeName === 'google.protobuf.BoolValue' && (message as unknown as Record<string, unknown>)[field.localName] === false;
+}

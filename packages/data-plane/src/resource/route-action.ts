@@ -1,0 +1,249 @@
+// What a route does: forward, redirect or answer.
+import { RoutingPriority } from '@weft/xds-api/core';
+import {
+  DirectResponseActionSchema,
+  RedirectActionSchema,
+  RedirectAction_RedirectResponseCode as RedirectCode,
+  RouteAction_ClusterNotFoundResponseCode as NotFoundCode,
+  RouteAction_HashPolicy_CookieSchema,
+  RouteAction_HashPolicySchema,
+  RouteAction_MaxStreamDurationSchema,
+  RouteAction_RequestMirrorPolicySchema,
+  RouteActionSchema,
+  WeightedCluster_ClusterWeightSchema,
+  WeightedClusterSchema,
+  type DirectResponseAction,
+  type RedirectAction,
+  type Route,
+  type RouteAction,
+  type RouteAction_HashPolicy,
+  type RouteAction_RequestMirrorPolicy,
+  type WeightedCluster,
+} from '@weft/xds-api/route';
+import { decodeHeaderMutations } from './header-mutation.js';
+import { decodeFilterOverrides, type HttpFilterRegistry } from './http-filter.js';
+import { decodeRegexRewrite } from './matcher.js';
+import { join, knownFields, type Report } from './report.js';
+import { decodeRetryPolicy } from './retry-policy.js';
+import type { ForwardActionConfig, HashPolicyConfig, RedirectConfig, RouteActionConfig, WeightedClusterConfig } from './route-config.js';
+import { durationMs, filterMetadata, maxTotalWeight, runtimeFraction } from './value.js';
+
+const forwardFields = knownFields(
+  RouteActionSchema,
+  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration'],
+  ['early_data_policy', 'include_vh_rate_limits', 'max_internal_redirects'],
+);
+const redirectFields = knownFields(RedirectActionSchema, ['https_redirect', 'scheme_redirect', 'host_redirect', 'port_redirect', 'path_redirect', 'prefix_rewrite', 'regex_rewrite', 'response_code', 'strip_query']);
+const directFields = knownFields(DirectResponseActionSchema, ['status', 'body']);
+const durationFields = knownFields(RouteAction_MaxStreamDurationSchema, ['max_stream_duration', 'grpc_timeout_header_max', 'grpc_timeout_header_offset']);
+const mirrorFields = knownFields(RouteAction_RequestMirrorPolicySchema, ['cluster', 'runtime_fraction'], ['trace_sampled']);
+const hashFields = knownFields(RouteAction_HashPolicySchema, ['header', 'cookie', 'connection_properties', 'query_parameter', 'filter_state', 'terminal']);
+const cookieFields = knownFields(RouteAction_HashPolicy_CookieSchema, ['name', 'ttl', 'path']);
+const weightedFields = knownFields(WeightedClusterSchema, ['clusters', 'header_name'], ['total_weight', 'runtime_key_prefix']);
+const weightFields = knownFields(WeightedCluster_ClusterWeightSchema, ['name', 'weight', 'metadata_match', 'request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove', 'typed_per_filter_config']);
+
+/** What a route takes from the levels above it. */
+export interface Inherited {
+  readonly mirrors: readonly RouteAction_RequestMirrorPolicy[];
+  readonly mirrorsPath: string;
+  readonly maxDirectResponseBodySize: number;
+}
+
+/** Undefined where it is missing or of a kind Weft does not know, which is then reported. */
+export function decodeRouteAction(route: Route, path: string, inherited: Inherited, registry: HttpFilterRegistry, report: Report): RouteActionConfig | undefined {
+  const { action } = route;
+  switch (action.case) {
+    case 'route':
+      return { kind: 'route', ...decodeForward(action.value, join(path, 'route'), inherited, registry, report) };
+    case 'redirect':
+      return { kind: 'redirect', ...decodeRedirect(action.value, join(path, 'redirect'), report) };
+    case 'directResponse':
+      return decodeDirectResponse(action.value, join(path, 'direct_response'), inherited.maxDirectResponseBodySize, report);
+    case 'nonForwardingAction':
+      return { kind: 'non-forwarding' };
+    case 'filterAction':
+      report.unsupported(join(path, 'filter_action'));
+      return undefined;
+    default:
+      report.add(path, 'one of route, redirect, direct_response, non_forwarding_action is required');
+      return undefined;
+  }
+}
+
+function decodeForward(action: RouteAction, path: string, inherited: Inherited, registry: HttpFilterRegistry, report: Report): ForwardActionConfig {
+  report.check(forwardFields, action, path);
+  const maxStreamDuration = decodeMaxStreamDuration(action, path, report);
+  const hostRewrite = decodeHostRewrite(action, path, report);
+  const idleTimeoutMs = durationMs(action.idleTimeout, join(path, 'idle_timeout'), report);
+  const metadataMatch = filterMetadata(action.metadataMatch)['envoy.lb'];
+  if (action.prefixRewrite !== '' && action.regexRewrite) report.add(join(path, 'regex_rewrite'), 'cannot stand beside prefix_rewrite');
+  return {
+    cluster: decodeCluster(action.clusterSpecifier, path, registry, report),
+    clusterNotFoundStatus: { [NotFoundCode.SERVICE_UNAVAILABLE]: 503, [NotFoundCode.NOT_FOUND]: 404, [NotFoundCode.INTERNAL_SERVER_ERROR]: 500 }[action.clusterNotFoundResponseCode] ?? 503,
+    timeoutMs: durationMs(action.timeout, join(path, 'timeout'), report) ?? 15_000,
+    ...(idleTimeoutMs !== undefined && { idleTimeoutMs }),
+    ...(maxStreamDuration && { maxStreamDuration }),
+    ...(action.retryPolicy && { retryPolicy: decodeRetryPolicy(action.retryPolicy, join(path, 'retry_policy'), report) }),
+    ...(action.prefixRewrite !== '' && { prefixRewrite: action.prefixRewrite }),
+    ...(action.regexRewrite && { regexRewrite: decodeRegexRewrite(action.regexRewrite, join(path, 'regex_rewrite'), report) }),
+    ...(hostRewrite && { hostRewrite }),
+    appendXForwardedHost: action.appendXForwardedHost,
+    hashPolicies: action.hashPolicy.flatMap((policy, i) => decodeHashPolicy(policy, `${path}.hash_policy[${i}]`, report) ?? []),
+    // Envoy: the most specific level that names mirrors replaces the others.
+    mirrors: action.requestMirrorPolicies.length > 0
+      ? decodeMirrors(action.requestMirrorPolicies, join(path, 'request_mirror_policies'), report)
+      : decodeMirrors(inherited.mirrors, inherited.mirrorsPath, report),
+    ...(metadataMatch && { metadataMatch }),
+    priority: action.priority === RoutingPriority.HIGH ? 'high' : 'default',
+  };
+}
+
+function decodeCluster(specifier: RouteAction['clusterSpecifier'], path: string, registry: HttpFilterRegistry, report: Report): ForwardActionConfig['cluster'] {
+  switch (specifier.case) {
+    case 'cluster':
+      if (specifier.value === '') report.add(join(path, 'cluster'), 'must not be empty');
+      return { kind: 'cluster', name: specifier.value };
+    case 'clusterHeader':
+      if (specifier.value === '') report.add(join(path, 'cluster_header'), 'must not be empty');
+      return { kind: 'header', header: specifier.value.toLowerCase() };
+    case 'weightedClusters':
+      return decodeWeightedClusters(specifier.value, join(path, 'weighted_clusters'), registry, report);
+    case 'clusterSpecifierPlugin':
+      report.unsupported(join(path, 'cluster_specifier_plugin'));
+      break;
+    case 'inlineClusterSpecifierPlugin':
+      report.unsupported(join(path, 'inline_cluster_specifier_plugin'));
+      break;
+    default:
+      report.add(path, 'one of cluster, cluster_header, weighted_clusters is required');
+  }
+  return { kind: 'cluster', name: '' };
+}
+
+function decodeWeightedClusters(weighted: WeightedCluster, path: string, registry: HttpFilterRegistry, report: Report): ForwardActionConfig['cluster'] {
+  // total_weight is deprecated: the sum of the weights counts (grpc-node #3069 is what trusting it did).
+  report.check(weightedFields, weighted, path);
+  let totalWeight = 0;
+  const clusters: WeightedClusterConfig[] = [];
+  weighted.clusters.forEach((cluster, i) => {
+    const at = `${path}.clusters[${i}]`;
+    report.check(weightFields, cluster, at);
+    if (cluster.name === '') report.add(join(at, 'name'), 'must not be empty');
+    if (cluster.weight === undefined) report.add(join(at, 'weight'), 'is required');
+    const weight = cluster.weight ?? 0;
+    totalWeight += weight;
+    const metadataMatch = filterMetadata(cluster.metadataMatch)['envoy.lb'];
+    const mutations = decodeHeaderMutations(cluster, at, report);
+    const filterOverrides = decodeFilterOverrides(cluster.typedPerFilterConfig, registry, join(at, 'typed_per_filter_config'), report);
+    // Never chosen, so not subscribed either: its absence must not matter.
+    if (weight > 0) clusters.push({ name: cluster.name, weight, mutations, filterOverrides, ...(metadataMatch && { metadataMatch }) });
+  });
+  if (totalWeight < 1 || totalWeight > maxTotalWeight) report.add(path, `the weights must sum to 1 to ${maxTotalWeight}, they sum to ${totalWeight}`);
+  return { kind: 'weighted', clusters, totalWeight, headerName: weighted.randomValueSpecifier.value?.toLowerCase() ?? '' };
+}
+
+function decodeHostRewrite(action: RouteAction, path: string, report: Report): ForwardActionConfig['hostRewrite'] {
+  const specifier = action.hostRewriteSpecifier;
+  switch (specifier.case) {
+    case 'hostRewriteLiteral':
+      return specifier.value === '' ? undefined : { kind: 'literal', value: specifier.value };
+    case 'hostRewriteHeader':
+      return { kind: 'header', header: specifier.value.toLowerCase() };
+    case 'hostRewritePathRegex':
+      return { kind: 'path-regex', regex: decodeRegexRewrite(specifier.value, join(path, 'host_rewrite_path_regex'), report) };
+    case 'autoHostRewrite':
+      return specifier.value ? { kind: 'auto' } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function decodeMaxStreamDuration(action: RouteAction, path: string, report: Report): ForwardActionConfig['maxStreamDuration'] {
+  const duration = action.maxStreamDuration;
+  if (duration) report.check(durationFields, duration, join(path, 'max_stream_duration'));
+  const maxMs = durationMs(duration?.maxStreamDuration, join(path, 'max_stream_duration.max_stream_duration'), report);
+  // max_grpc_timeout and grpc_timeout_offset are the older names of the same two.
+  const grpcTimeoutHeaderMaxMs = durationMs(duration?.grpcTimeoutHeaderMax ?? action.maxGrpcTimeout, join(path, 'max_stream_duration.grpc_timeout_header_max'), report);
+  const grpcTimeoutHeaderOffsetMs = durationMs(duration?.grpcTimeoutHeaderOffset ?? action.grpcTimeoutOffset, join(path, 'max_stream_duration.grpc_timeout_header_offset'), report);
+  if (maxMs === undefined && grpcTimeoutHeaderMaxMs === undefined && grpcTimeoutHeaderOffsetMs === undefined) return undefined;
+  return {
+    ...(maxMs !== undefined && { maxMs }),
+    ...(grpcTimeoutHeaderMaxMs !== undefined && { grpcTimeoutHeaderMaxMs }),
+    ...(grpcTimeoutHeaderOffsetMs !== undefined && { grpcTimeoutHeaderOffsetMs }),
+  };
+}
+
+function decodeHashPolicy(policy: RouteAction_HashPolicy, path: string, report: Report): HashPolicyConfig | undefined {
+  report.check(hashFields, policy, path);
+  const { policySpecifier: specifier, terminal } = policy;
+  switch (specifier.case) {
+    case 'header': {
+      const { headerName, regexRewrite } = specifier.value;
+      if (headerName === '') report.add(join(path, 'header.header_name'), 'must not be empty');
+      return { kind: 'header', name: headerName.toLowerCase(), ...(regexRewrite && { rewrite: decodeRegexRewrite(regexRewrite, join(path, 'header.regex_rewrite'), report) }), terminal };
+    }
+    case 'cookie': {
+      report.check(cookieFields, specifier.value, join(path, 'cookie'));
+      const ttlMs = durationMs(specifier.value.ttl, join(path, 'cookie.ttl'), report);
+      if (specifier.value.name === '') report.add(join(path, 'cookie.name'), 'must not be empty');
+      return { kind: 'cookie', name: specifier.value.name, path: specifier.value.path, ...(ttlMs !== undefined && { ttlMs }), terminal };
+    }
+    case 'connectionProperties':
+      return specifier.value.sourceIp ? { kind: 'source-ip', terminal } : undefined;
+    case 'queryParameter':
+      return { kind: 'query-parameter', name: specifier.value.name, terminal };
+    case 'filterState':
+      return { kind: 'filter-state', key: specifier.value.key, terminal };
+    default:
+      report.add(path, 'one of header, cookie, connection_properties, query_parameter, filter_state is required');
+      return undefined;
+  }
+}
+
+function decodeMirrors(policies: readonly RouteAction_RequestMirrorPolicy[], path: string, report: Report): ForwardActionConfig['mirrors'] {
+  return policies.map((policy, i) => {
+    const at = `${path}[${i}]`;
+    report.check(mirrorFields, policy, at);
+    if (policy.cluster === '') report.add(join(at, 'cluster'), 'must not be empty');
+    const part = runtimeFraction(policy.runtimeFraction, join(at, 'runtime_fraction'), report);
+    return { cluster: policy.cluster, ...(part && { fraction: part }) };
+  });
+}
+
+function decodeRedirect(action: RedirectAction, path: string, report: Report): RedirectConfig {
+  report.check(redirectFields, action, path);
+  const { schemeRewriteSpecifier: scheme, pathRewriteSpecifier: rewrite } = action;
+  if (action.portRedirect > 65_535) report.add(join(path, 'port_redirect'), 'must be 0 to 65535');
+  return {
+    status: { [RedirectCode.MOVED_PERMANENTLY]: 301, [RedirectCode.FOUND]: 302, [RedirectCode.SEE_OTHER]: 303, [RedirectCode.TEMPORARY_REDIRECT]: 307, [RedirectCode.PERMANENT_REDIRECT]: 308 }[action.responseCode] ?? 301,
+    https: scheme.case === 'httpsRedirect' && scheme.value,
+    ...(scheme.case === 'schemeRedirect' && scheme.value !== '' && { scheme: scheme.value }),
+    ...(action.hostRedirect !== '' && { host: action.hostRedirect }),
+    ...(action.portRedirect !== 0 && { port: action.portRedirect }),
+    ...(rewrite.case === 'pathRedirect' && rewrite.value !== '' && { path: rewrite.value }),
+    ...(rewrite.case === 'prefixRewrite' && { prefixRewrite: rewrite.value }),
+    ...(rewrite.case === 'regexRewrite' && { regexRewrite: decodeRegexRewrite(rewrite.value, join(path, 'regex_rewrite'), report) }),
+    stripQuery: action.stripQuery,
+  };
+}
+
+function decodeDirectResponse(action: DirectResponseAction, path: string, maxBodySize: number, report: Report): RouteActionConfig {
+  report.check(directFields, action, path);
+  if (action.status < 200 || action.status > 599) report.add(join(path, 'status'), 'must be 200 to 599');
+  const body = directBody(action, join(path, 'body'), report);
+  if (body.length > maxBodySize) report.add(join(path, 'body'), `has ${body.length} bytes, more than max_direct_response_body_size_bytes (${maxBodySize})`);
+  return { kind: 'direct-response', status: action.status, body };
+}
+
+function directBody({ body }: DirectResponseAction, path: string, report: Report): Uint8Array {
+  if (!body) return new Uint8Array();
+  switch (body.specifier.case) {
+    case 'inlineString':
+      return Buffer.from(body.specifier.value);
+    case 'inlineBytes':
+      return body.specifier.value;
+    default:
+      report.add(path, 'inline_string or inline_bytes is required');
+      return new Uint8Array();
+  }
+}

@@ -1,0 +1,164 @@
+// RouteConfiguration: virtual hosts, routes and what they match.
+import { fromBinary } from '@bufbuild/protobuf';
+import { typeUrl } from '@weft/xds-api';
+import { UriTemplateMatchConfigSchema } from '@weft/xds-api/filter-rbac';
+import {
+  RouteConfigurationSchema,
+  RouteMatch_TlsContextMatchOptionsSchema,
+  RouteMatchSchema,
+  RouteSchema,
+  VirtualHostSchema,
+  type Route,
+  type RouteConfiguration,
+  type RouteMatch,
+  type VirtualHost,
+} from '@weft/xds-api/route';
+import { RouteTable } from '../route/route-table.js';
+import type { ResourceType } from '../xds/resource-type.js';
+import { deepFreeze } from './freeze.js';
+import { decodeHeaderMutations } from './header-mutation.js';
+import { decodeFilterOverrides, type HttpFilterRegistry } from './http-filter.js';
+import { decodeHeaderMatcher, decodeQueryParameterMatcher, decodeRegex } from './matcher.js';
+import { join, knownFields, Report } from './report.js';
+import { decodeRetryPolicy } from './retry-policy.js';
+import { decodeRouteAction, type Inherited } from './route-action.js';
+import type { RouteConfigurationConfig, RouteEntryConfig, RouteMatchConfig, VirtualHostConfig } from './route-config.js';
+import { filterMetadata, runtimeFraction, unpack } from './value.js';
+
+const mutationFields = ['request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove'];
+const configurationFields = knownFields(RouteConfigurationSchema, ['name', 'virtual_hosts', ...mutationFields, 'most_specific_header_mutations_wins', 'max_direct_response_body_size_bytes', 'request_mirror_policies', 'ignore_port_in_host_matching', 'typed_per_filter_config'], ['validate_clusters', 'metadata']);
+const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'retry_policy', 'request_mirror_policies'], ['virtual_clusters', 'per_request_buffer_limit_bytes', 'metadata']);
+const routeFields = knownFields(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'filter_action', 'non_forwarding_action', 'metadata', 'typed_per_filter_config', ...mutationFields], ['decorator', 'tracing', 'per_request_buffer_limit_bytes', 'stat_prefix']);
+const matchFields = knownFields(RouteMatchSchema, ['prefix', 'path', 'safe_regex', 'connect_matcher', 'path_separated_prefix', 'path_match_policy', 'case_sensitive', 'runtime_fraction', 'headers', 'query_parameters', 'grpc', 'tls_context']);
+const tlsMatchFields = knownFields(RouteMatch_TlsContextMatchOptionsSchema, ['presented']);
+const uriTemplateFields = knownFields(UriTemplateMatchConfigSchema, ['path_template']);
+
+/** RDS. Filter overrides are parsed by the registry's factories. */
+export function routeConfigurationType({ filters }: { filters: HttpFilterRegistry }): ResourceType<RouteConfigurationConfig> {
+  return {
+    typeUrl: typeUrl(RouteConfigurationSchema),
+    name: 'RouteConfiguration',
+    fullState: false,
+    decode(value) {
+      const message = fromBinary(RouteConfigurationSchema, value);
+      const report = new Report();
+      if (message.name === '') report.add('name', 'must not be empty');
+      const resource = decodeRouteConfiguration(message, '', filters, report);
+      report.finish(`RouteConfiguration ${message.name}`);
+      return { name: message.name, resource: deepFreeze(resource) };
+    },
+  };
+}
+
+export function decodeRouteConfiguration(message: RouteConfiguration, path: string, registry: HttpFilterRegistry, report: Report): RouteConfigurationConfig {
+  report.check(configurationFields, message, path);
+  const before = report.problems.length;
+  const inherited: Inherited = {
+    mirrors: message.requestMirrorPolicies,
+    mirrorsPath: join(path, 'request_mirror_policies'),
+    maxDirectResponseBodySize: message.maxDirectResponseBodySizeBytes ?? 4096,
+  };
+  const config: RouteConfigurationConfig = {
+    name: message.name,
+    virtualHosts: message.virtualHosts.map((virtualHost, i) => decodeVirtualHost(virtualHost, join(path, `virtual_hosts[${i}]`), inherited, registry, report)),
+    mutations: decodeHeaderMutations(message, path, report),
+    mostSpecificHeaderMutationsWins: message.mostSpecificHeaderMutationsWins,
+    ignorePortInHostMatching: message.ignorePortInHostMatching,
+    maxDirectResponseBodySize: inherited.maxDirectResponseBodySize,
+    filterOverrides: decodeFilterOverrides(message.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report),
+  };
+  checkVirtualHosts(config, path, report);
+  // Formatters, templates and substitutions are checked where they are compiled: a table that cannot be built must be NACKed, not fail later.
+  if (report.problems.length === before) report.attempt(path, () => void new RouteTable(config));
+  return config;
+}
+
+function checkVirtualHosts({ virtualHosts }: RouteConfigurationConfig, path: string, report: Report): void {
+  const names = new Set<string>();
+  const domains = new Set<string>();
+  virtualHosts.forEach((virtualHost, i) => {
+    const at = join(path, `virtual_hosts[${i}]`);
+    if (names.has(virtualHost.name)) report.add(join(at, 'name'), `${JSON.stringify(virtualHost.name)} is used twice`);
+    names.add(virtualHost.name);
+    if (virtualHost.domains.length === 0) report.add(join(at, 'domains'), 'must not be empty');
+    virtualHost.domains.forEach((domain, j) => {
+      const key = domain.toLowerCase();
+      const star = domain.indexOf('*');
+      const valid = domain !== '' && (star === -1 || ((star === 0 || star === domain.length - 1) && domain.indexOf('*', star + 1) === -1));
+      if (!valid) report.add(`${at}.domains[${j}]`, `${JSON.stringify(domain)} is not a domain, *.suffix, prefix* or *`);
+      else if (domains.has(key)) report.add(`${at}.domains[${j}]`, `${JSON.stringify(domain)} is used twice`);
+      domains.add(key);
+    });
+  });
+}
+
+function decodeVirtualHost(virtualHost: VirtualHost, path: string, inherited: Inherited, registry: HttpFilterRegistry, report: Report): VirtualHostConfig {
+  report.check(virtualHostFields, virtualHost, path);
+  const own = virtualHost.requestMirrorPolicies.length > 0
+    ? { ...inherited, mirrors: virtualHost.requestMirrorPolicies, mirrorsPath: join(path, 'request_mirror_policies') }
+    : inherited;
+  return {
+    name: virtualHost.name,
+    domains: virtualHost.domains,
+    routes: virtualHost.routes.flatMap((route, i) => decodeRoute(route, `${path}.routes[${i}]`, own, registry, report) ?? []),
+    mutations: decodeHeaderMutations(virtualHost, path, report),
+    ...(virtualHost.retryPolicy && { retryPolicy: decodeRetryPolicy(virtualHost.retryPolicy, join(path, 'retry_policy'), report) }),
+    includeRequestAttemptCount: virtualHost.includeRequestAttemptCount,
+    filterOverrides: decodeFilterOverrides(virtualHost.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report),
+  };
+}
+
+function decodeRoute(route: Route, path: string, inherited: Inherited, registry: HttpFilterRegistry, report: Report): RouteEntryConfig | undefined {
+  report.check(routeFields, route, path);
+  if (!route.match) report.add(join(path, 'match'), 'is required');
+  const match = route.match && decodeMatch(route.match, join(path, 'match'), report);
+  const action = decodeRouteAction(route, path, inherited, registry, report);
+  const mutations = decodeHeaderMutations(route, path, report);
+  const filterOverrides = decodeFilterOverrides(route.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report);
+  return match && action && { name: route.name, match, action, mutations, filterOverrides, metadata: filterMetadata(route.metadata) };
+}
+
+function decodeMatch(match: RouteMatch, path: string, report: Report): RouteMatchConfig | undefined {
+  report.check(matchFields, match, path);
+  const pathMatch = decodePathMatch(match, path, report);
+  const part = runtimeFraction(match.runtimeFraction, join(path, 'runtime_fraction'), report);
+  if (match.tlsContext) report.check(tlsMatchFields, match.tlsContext, join(path, 'tls_context'));
+  const tlsPresented = match.tlsContext?.presented;
+  return pathMatch && {
+    path: pathMatch,
+    headers: match.headers.map((matcher, i) => decodeHeaderMatcher(matcher, `${path}.headers[${i}]`, report)),
+    queryParameters: match.queryParameters.flatMap((matcher, i) => decodeQueryParameterMatcher(matcher, `${path}.query_parameters[${i}]`, report) ?? []),
+    ...(part && { runtimeFraction: part }),
+    grpc: match.grpc !== undefined,
+    ...(tlsPresented !== undefined && { tlsPresented }),
+  };
+}
+
+function decodePathMatch(match: RouteMatch, path: string, report: Report): RouteMatchConfig['path'] | undefined {
+  const { pathSpecifier: specifier } = match;
+  const caseSensitive = match.caseSensitive ?? true;
+  switch (specifier.case) {
+    case 'prefix':
+      return { kind: 'prefix', value: specifier.value, caseSensitive };
+    case 'path':
+      return { kind: 'exact', value: specifier.value, caseSensitive };
+    case 'pathSeparatedPrefix':
+      return { kind: 'path-separated-prefix', value: specifier.value, caseSensitive };
+    case 'safeRegex':
+      return { kind: 'regex', value: decodeRegex(specifier.value, join(path, 'safe_regex'), report) };
+    case 'pathMatchPolicy': {
+      const at = join(path, 'path_match_policy.typed_config');
+      const { typedConfig } = specifier.value;
+      const template = typedConfig ? unpack(typedConfig, UriTemplateMatchConfigSchema, at, report) : undefined;
+      if (!typedConfig) report.add(at, 'is required');
+      if (template) report.check(uriTemplateFields, template, at);
+      return template && { kind: 'uri-template', value: template.pathTemplate };
+    }
+    case 'connectMatcher':
+      report.unsupported(join(path, 'connect_matcher'));
+      return undefined;
+    default:
+      report.add(path, 'one of prefix, path, safe_regex, path_separated_prefix, path_match_policy is required');
+      return undefined;
+  }
+}

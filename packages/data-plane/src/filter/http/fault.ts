@@ -1,0 +1,113 @@
+// envoy.filters.http.fault: delays and aborts requests on purpose. The delay comes first; its chance and that of the abort
+// are drawn independently.
+import type { FractionConfig } from '../../resource/matcher-config.js';
+import { httpStatusOfGrpc } from '../../stream/grpc-http-status.js';
+import type { LocalReply } from '../../stream/local-reply.js';
+import type { RequestHead } from '../../stream/request-head.js';
+import type { StreamInfo } from '../../stream/stream-info.js';
+import type { FilterContext, FilterResult, HttpFilter, HttpFilterFactory, StreamFilter } from '../http-filter.js';
+import { parseFault, type FaultConfig } from './fault-config.js';
+
+export const fault: HttpFilterFactory<FaultConfig> = {
+  name: 'envoy.filters.http.fault',
+  typeUrls: ['type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault'],
+  sides: ['client', 'server'],
+  parse: (_typeUrl, value) => parseFault(value),
+  create: (context) => new FaultFilter(context),
+};
+
+class FaultFilter implements HttpFilter<FaultConfig> {
+  readonly #context: FilterContext;
+  /** Requests that are delayed or were aborted and have not ended: what max_active_faults limits. */
+  #active = 0;
+
+  constructor(context: FilterContext) {
+    this.#context = context;
+  }
+
+  forRoute(config: FaultConfig, override: FaultConfig | undefined): (() => StreamFilter) | undefined {
+    const effective = override ?? config;
+    if (!effective.delay?.percentage.numerator && !effective.abort?.percentage.numerator) return undefined;
+    return () => this.#stream(effective);
+  }
+
+  #stream(config: FaultConfig): StreamFilter {
+    let counted = false;
+    let pending: { timer: { cancel(): void }; release: () => void } | undefined;
+    const count = () => {
+      if (!counted) this.#active++;
+      counted = true;
+    };
+    const abort = (head: RequestHead): LocalReply | undefined => {
+      const reply = counted || this.#active < config.maxActiveFaults ? this.#abort(config, head) : undefined;
+      if (reply) count();
+      return reply;
+    };
+    return {
+      decodeHeaders: (head, info): FilterResult => {
+        if (this.#active >= config.maxActiveFaults || !applies(config, head, info)) return undefined;
+        const delayMs = this.#delayMs(config, head);
+        if (delayMs === undefined) return abort(head);
+        count();
+        info.flags.push('DI');
+        return new Promise((resolve) => {
+          const timer = this.#context.setTimeout(() => {
+            pending = undefined;
+            resolve(abort(head));
+          }, delayMs);
+          pending = { timer, release: () => resolve(undefined) };
+        });
+      },
+      onComplete: () => {
+        pending?.timer.cancel();
+        pending?.release();
+        if (counted) this.#active--;
+        counted = false;
+      },
+    };
+  }
+
+  #delayMs({ delay }: FaultConfig, head: RequestHead): number | undefined {
+    if (!delay) return undefined;
+    const ms = delay.fixedMs ?? wholeNumber(head, 'x-envoy-fault-delay-request');
+    if (ms === undefined || ms <= 0) return undefined;
+    return this.#draw(delay.percentage, delay.fixedMs === undefined ? wholeNumber(head, 'x-envoy-fault-delay-request-percentage') : undefined) ? ms : undefined;
+  }
+
+  #abort({ abort }: FaultConfig, head: RequestHead): LocalReply | undefined {
+    if (!abort) return undefined;
+    const byHeader = abort.status === undefined && abort.grpcStatus === undefined;
+    const status = byHeader ? statusFromHeaders(head) : abort;
+    if (!status || !this.#draw(abort.percentage, byHeader ? wholeNumber(head, 'x-envoy-fault-abort-request-percentage') : undefined)) return undefined;
+    return {
+      status: status.status ?? httpStatusOfGrpc(status.grpcStatus ?? 2),
+      ...(status.grpcStatus !== undefined && { grpcStatus: status.grpcStatus }),
+      body: 'fault filter abort',
+      flag: 'FI',
+      details: 'fault_filter_abort',
+    };
+  }
+
+  /** A percentage from a header may only lower the configured one, in parts of the same denominator. */
+  #draw({ numerator, denominator }: FractionConfig, fromHeader: number | undefined): boolean {
+    return Math.floor(this.#context.random() * denominator) < Math.min(numerator, fromHeader ?? numerator);
+  }
+}
+
+function applies({ upstreamCluster, headers, downstreamNodes }: FaultConfig, head: RequestHead, info: StreamInfo): boolean {
+  if (upstreamCluster !== '' && upstreamCluster !== info.clusterName) return false;
+  if (downstreamNodes.size > 0 && !downstreamNodes.has(head.headers.get('x-envoy-downstream-service-node') ?? '')) return false;
+  return headers.every((matches) => matches(head));
+}
+
+function statusFromHeaders(head: RequestHead): { status?: number; grpcStatus?: number } | undefined {
+  const status = wholeNumber(head, 'x-envoy-fault-abort-request');
+  if (status !== undefined && status >= 200 && status <= 599) return { status };
+  const grpcStatus = wholeNumber(head, 'x-envoy-fault-abort-grpc-request');
+  return grpcStatus === undefined ? undefined : { grpcStatus };
+}
+
+function wholeNumber(head: RequestHead, name: string): number | undefined {
+  const value = head.headers.get(name);
+  return value !== undefined && /^\d{1,10}$/.test(value) ? Number(value) : undefined;
+}

@@ -1,11 +1,11 @@
 // The authority's part of the control plane's HTTP API.
-import type { CertificateAuthority, JoinTokenAttestor } from '@weft/ca';
+import type { CertificateAuthority, JoinTokens } from '@weft/ca';
 import type { ControlPlane } from '@weft/xds-server';
 import { createToken, describeAuthorities, type TokenRequest } from './authority.js';
 
 interface Parts {
   ca: CertificateAuthority;
-  joinTokens: JoinTokenAttestor;
+  joinTokens: JoinTokens;
   rotate(): Promise<void>;
 }
 

@@ -1,8 +1,8 @@
 // What `weft token` and `weft ca` do, on a running authority or on its data folder.
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { CertificateAuthority, JoinTokenAttestor } from '@weft/ca';
+import { CertificateAuthority, JoinTokens } from '@weft/ca';
 import { SqliteStore } from '@weft/store';
 import { CliError, exitCode } from './cli-error.js';
 
@@ -29,13 +29,12 @@ export interface Authorities {
   authorities: AuthorityDescription[];
 }
 
-export function createToken(joinTokens: JoinTokenAttestor, { workload, identity, ttlSeconds = 600, uses = 1 }: TokenRequest): Promise<string> {
+export function createToken(joinTokens: JoinTokens, { workload, identity, ttlSeconds = 600, uses = 1 }: TokenRequest): Promise<string> {
   return joinTokens.create({ workload, identity, ttlSeconds, uses });
 }
 
 export function describeAuthorities(ca: CertificateAuthority): Authorities {
-  const authorities = ca.authorities().map(({ certificatePem, state }) => {
-    const certificate = new X509Certificate(certificatePem);
+  const authorities = ca.authorities.list().map(({ certificate, state }) => {
     return {
       authority: createHash('sha256').update(certificate.raw).digest('hex'),
       state,
@@ -48,17 +47,13 @@ export function describeAuthorities(ca: CertificateAuthority): Authorities {
 }
 
 /** Opens the authority of a data folder whose server is not running. */
-export async function openAuthority<T>(dataDir: string, run: (parts: { ca: CertificateAuthority; joinTokens: JoinTokenAttestor }) => Promise<T>): Promise<T> {
+export async function openAuthority<T>(dataDir: string, run: (parts: { ca: CertificateAuthority; joinTokens: JoinTokens }) => Promise<T>): Promise<T> {
   const file = join(dataDir, 'weft.db');
   if (!existsSync(file)) throw new CliError(`${dataDir} holds no state of \`weft up\``, exitCode.failed, 'give --data its folder, or --control-plane HOST:PORT of the one that runs');
-  const store = await SqliteStore.open(file);
+  const store = new SqliteStore(file);
   try {
-    const ca = await CertificateAuthority.open({ store });
-    try {
-      return await run({ ca, joinTokens: new JoinTokenAttestor({ store, ca }) });
-    } finally {
-      await ca.close();
-    }
+    const ca = await CertificateAuthority.open({ store, trustDomain: await storedTrustDomain(store) });
+    return await run({ ca, joinTokens: new JoinTokens(ca, store) });
   } finally {
     await store.close();
   }

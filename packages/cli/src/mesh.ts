@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { CertificateAuthority, istioCertificateService, JoinTokenAttestor, SvidRenewalAttestor } from '@weft/ca';
+import { CertificateAuthority, istioCertificateService, JoinTokens, SvidRenewal } from '@weft/ca';
 import { controlPlaneId, MeshServerCredentials, TlsContexts, type Clock, type Logger } from '@weft/spiffe';
 import { MemoryStore, SqliteStore, type Store } from '@weft/store';
 import { ControlPlane, FileSource, type ConfigProblem, type ConfigSource } from '@weft/xds-server';
@@ -43,7 +43,7 @@ export interface Mesh {
   readonly adminToken: string;
   readonly controlPlane: ControlPlane;
   readonly ca: CertificateAuthority;
-  readonly joinTokens: JoinTokenAttestor;
+  readonly joinTokens: JoinTokens;
   /** New root: published, acknowledged by everybody who is connected, then active. The old one stays trusted. */
   rotate(): Promise<void>;
   problems(): readonly ConfigProblem[];
@@ -53,7 +53,7 @@ export interface Mesh {
 export async function startMesh(options: MeshOptions): Promise<Mesh> {
   const { dataDir, clock, logger, trustDomain = 'cluster.local', address = '127.0.0.1' } = options;
   if (dataDir) mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const store: Store = dataDir ? await SqliteStore.open(join(dataDir, 'weft.db')) : new MemoryStore();
+  const store: Store = dataDir ? new SqliteStore(join(dataDir, 'weft.db')) : new MemoryStore();
   const closing: (() => Promise<void> | void)[] = [() => store.close()];
   const close = async () => {
     for (const step of closing.splice(0).toReversed()) await step();
@@ -66,10 +66,9 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
       ...(clock ? { clock } : {}),
       ...(logger ? { logger } : {}),
     });
-    closing.push(() => ca.close());
     const names = ['localhost', ...(options.tlsNames ?? [])];
     const identity = ca.svidSource({
-      spiffeId: controlPlaneId(trustDomain),
+      spiffeId: controlPlaneId(trustDomain).toString(),
       dnsNames: names.filter((name) => isIP(name) === 0),
       ipAddresses: [...new Set(['127.0.0.1', '::1', address, ...names].filter((name) => isIP(name) !== 0))],
     });
@@ -78,7 +77,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     // CreateCertificate must be reachable without a certificate; who needs one is decided call by call.
     const tlsCredentials = new MeshServerCredentials(new TlsContexts(identity), { requireClientCertificate: false });
     closing.push(() => tlsCredentials.close());
-    const joinTokens = new JoinTokenAttestor({ store, ca, ...(clock ? { clock } : {}) });
+    const joinTokens = new JoinTokens(ca, store);
     const adminToken = readOrMakeAdminToken(dataDir);
     const controlPlane = new ControlPlane({
       sources: [new FileSource([...options.config], logger ? { logger } : {}), ...(options.sources ?? [])],
@@ -90,7 +89,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
       httpPort: options.httpPort ?? 15014,
       tlsCredentials,
       authorities: { current: () => ca.bundle(), subscribe: (fn) => ca.onBundleChange(fn) },
-      services: [istioCertificateService({ ca, attestors: [joinTokens, new SvidRenewalAttestor({ ca })] })],
+      services: [istioCertificateService({ ca, attestors: [joinTokens, new SvidRenewal(ca)] })],
       adminToken,
       ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
       ...(options.allowInsecure ? { allowInsecure: true } : {}),
@@ -98,9 +97,9 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
       ...(logger ? { logger } : {}),
     });
     const rotate = async () => {
-      await ca.prepare();
+      await ca.authorities.prepare();
       await controlPlane.bundleAcknowledged(10_000);
-      await ca.activate();
+      await ca.authorities.activate();
     };
     addAdminRoutes(controlPlane, { ca, joinTokens, rotate });
     closing.push(() => controlPlane.close());

@@ -18,8 +18,8 @@ export function caCommand(print: (text: string) => void): Command {
     controlPlane
       ? callAdmin<Authorities>(controlPlane, 'POST', '/v1/ca/rotate', readAdminToken(data))
       : openAuthority(data, async ({ ca }) => {
-          await ca.prepare();
-          await ca.activate();
+          await ca.authorities.prepare();
+          await ca.authorities.activate();
           return describeAuthorities(ca);
         }),
   );

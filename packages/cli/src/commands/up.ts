@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { Command } from 'commander';
 import pino from 'pino';
+import type { Logger } from '@weft/spiffe';
 import { formatProblem } from '@weft/xds-server';
 import { collect, duration, port } from '../arguments.js';
 import { CliError, exitCode, usageError } from '../cli-error.js';
@@ -42,12 +43,7 @@ export function upCommand(output: Output): Command {
       if (!options.config) throw usageError('no configuration given', 'add --config FILE or --config FOLDER');
       requirePaths(options.config);
       const logger = pino({ level: process.env['WEFT_LOG'] ?? 'info', base: null }, pino.destination({ dest: 2, sync: true }));
-      const mesh = await start(options, options.config, {
-        debug: (message, fields) => logger.debug(fields ?? {}, message),
-        info: (message, fields) => logger.info(fields ?? {}, message),
-        warn: (message, fields) => logger.warn(fields ?? {}, message),
-        error: (message, fields) => logger.error(fields ?? {}, message),
-      });
+      const mesh = await start(options, options.config, logger);
       output.stdout(`weft ready xds=${mesh.xds} xds-tls=${mesh.xdsTls} http=${mesh.http}\n`);
       const signals = new AbortController();
       await Promise.race(['SIGTERM', 'SIGINT'].map((signal) => once(process, signal, { signal: signals.signal }).catch(() => undefined)));
@@ -56,7 +52,7 @@ export function upCommand(output: Output): Command {
       await mesh.close();
     });
 
-  async function start(options: UpOptions, config: readonly string[], logger: NonNullable<Parameters<typeof startMesh>[0]['logger']>): Promise<Mesh> {
+  async function start(options: UpOptions, config: readonly string[], logger: Logger): Promise<Mesh> {
     let mesh: Mesh;
     try {
       mesh = await startMesh({

@@ -13,6 +13,8 @@ export interface Authority {
   /** Also the name of its key. */
   readonly id: string;
   readonly state: AuthorityState;
+  /** When it came into this state, milliseconds since the epoch: an old one is needed for the longest SVID lifetime after that. */
+  readonly since: number;
   readonly certificatePem: string;
   readonly certificate: X509Certificate;
 }
@@ -20,7 +22,7 @@ export interface Authority {
 interface StoredAuthorities {
   format: 1;
   trustDomain: string;
-  authorities: { id: string; state: AuthorityState; certificate: string }[];
+  authorities: { id: string; state: AuthorityState; since: number; certificate: string }[];
 }
 
 export interface AuthorityManagerOptions {
@@ -91,7 +93,9 @@ export class AuthorityManager {
   async activate(): Promise<Authority> {
     const next = this.#authorities.find(({ state }) => state === 'prepared');
     if (!next) throw new Error('no authority is prepared: prepare one first');
-    await this.#save(this.#authorities.map((authority) => ({ ...authority, state: authority.id === next.id ? 'active' : 'old' })));
+    const since = this.#options.clock.now();
+    const enter = (authority: Authority, state: AuthorityState) => (authority.state === state ? authority : { ...authority, state, since });
+    await this.#save(this.#authorities.map((authority) => enter(authority, authority.id === next.id ? 'active' : 'old')));
     await this.#options.audit.record({ event: 'authority-activate', authority: next.id, sha256: next.certificate.fingerprint256 });
     return this.active();
   }
@@ -120,7 +124,7 @@ export class AuthorityManager {
     const now = Math.floor(clock.now() / 1000) * 1000;
     const template = { serial: serialNumber(), notBefore: now - backdateMs, notAfter: now + validityMs, point, commonName: commonName(id), trustDomain };
     const certificatePem = await buildRoot(template, (tbs) => keys.sign(id, tbs));
-    const authority: Authority = { id, state, certificatePem, certificate: new X509Certificate(certificatePem) };
+    const authority: Authority = { id, state, since: clock.now(), certificatePem, certificate: new X509Certificate(certificatePem) };
     try {
       await this.#save([...this.#authorities, authority]);
     } catch (error) {
@@ -138,14 +142,14 @@ export class AuthorityManager {
     if (format !== 1) throw new Error(`the store's authorities have the unknown format ${String(format)}`);
     if (trustDomain !== this.#options.trustDomain) throw new Error(`the store belongs to the trust domain ${trustDomain}, not ${this.#options.trustDomain}`);
     this.#revision = stored.revision;
-    this.#authorities = authorities.map(({ id, state, certificate }) => ({ id, state, certificatePem: certificate, certificate: new X509Certificate(certificate) }));
+    this.#authorities = authorities.map(({ id, state, since, certificate }) => ({ id, state, since, certificatePem: certificate, certificate: new X509Certificate(certificate) }));
   }
 
   async #save(authorities: readonly Authority[]): Promise<void> {
     const stored: StoredAuthorities = {
       format: 1,
       trustDomain: this.#options.trustDomain,
-      authorities: authorities.map(({ id, state, certificatePem }) => ({ id, state, certificate: certificatePem })),
+      authorities: authorities.map(({ id, state, since, certificatePem }) => ({ id, state, since, certificate: certificatePem })),
     };
     this.#revision = await putJson(this.#options.store, key, stored, { ifRevision: this.#revision });
     this.#authorities = authorities;

@@ -3,7 +3,7 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createCsr, TrustBundle, verifyChain } from '@weft/spiffe';
+import { createCsr, silentLogger, TrustBundle, verifyChain } from '@weft/spiffe';
 import { FakeClock } from '@weft/spiffe/testing';
 import { MemoryStore, SqliteStore } from '@weft/store';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -117,16 +117,18 @@ describe('authorities', () => {
   });
 
   it('are rotated in three steps, each root with a key of its own', async () => {
-    const { ca, store } = await setup();
+    const { ca, store, clock } = await setup();
     const changes: number[] = [];
     ca.onBundleChange((bundle) => changes.push(bundle.length));
     const [old] = ca.bundle();
     await expect(ca.authorities.activate()).rejects.toThrow(/prepare one first/);
     const prepared = await ca.authorities.prepare();
+    clock.advance(5000);
     expect(ca.bundle()).toEqual([old, prepared.certificatePem]);
     await expect(ca.authorities.prepare()).rejects.toThrow(/prepared already/);
     await ca.authorities.activate();
     expect(ca.bundle()).toEqual([prepared.certificatePem, old]);
+    expect(ca.authorities.list().map(({ state, since }) => [state, since])).toEqual([['active', clock.now()], ['old', clock.now()]]);
     const { chain } = await ca.sign({ csrPem: await csr(), spiffeId: web });
     expect(new X509Certificate(chain[0]!).checkIssued(prepared.certificate)).toBe(true);
     await ca.authorities.removeOld();
@@ -163,6 +165,18 @@ describe('authorities', () => {
     const all = await Promise.all(Array.from({ length: 10 }, () => CertificateAuthority.open({ store, trustDomain: 'td' })));
     expect(new Set(all.map((ca) => ca.bundle().join())).size).toBe(1);
     expect((await store.list('ca/keys/')).entries).toHaveLength(1);
+  });
+
+  it('warn in time before they end', async () => {
+    const { store, clock } = await setup({ rootTtlSeconds: 1000 });
+    const warn = vi.fn();
+    const reopen = () => CertificateAuthority.open({ store, trustDomain: 'td', clock, logger: { ...silentLogger, warn } });
+    clock.advance(700_000);
+    await reopen();
+    expect(warn).toHaveBeenCalledTimes(0);
+    clock.advance(100_000);
+    await reopen();
+    expect(warn).toHaveBeenCalledTimes(1);
   });
 
   it('can keep their keys elsewhere', async () => {

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPair, type KeyObject } from 'node:crypto';
+import { generateKeyPair, type KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
 import { promisify } from 'node:util';
 import { silentLogger, SpiffeId, systemClock, X509Svid, type Clock, type Logger, type SvidSource } from '@weft/spiffe';
@@ -86,6 +86,10 @@ export class CertificateAuthority {
     const { store, trustDomain, keys = new StoreKeyManager(store), rootTtlSeconds = tenYears } = options;
     const audit = await AuditLog.open(options.audit ?? new StoreAuditSink(store), () => clock.now());
     const authorities = await AuthorityManager.open({ store, keys, trustDomain, clock, audit, validityMs: rootTtlSeconds * 1000 });
+    const { certificate } = authorities.active();
+    const [from, to] = [certificate.validFromDate.getTime(), certificate.validToDate.getTime()];
+    // A fifth of its life: for ten years two, long enough for any client to be reached.
+    if (to - clock.now() < (to - from) / 5) options.logger?.warn({ notAfter: certificate.validTo }, 'the root certificate nears its end: rotate the authority');
     return new CertificateAuthority(options, authorities, audit);
   }
 
@@ -141,7 +145,7 @@ export class CertificateAuthority {
     checkHostNames(dnsNames, ipAddresses);
     const root = this.authorities.active();
     const { notBefore, notAfter } = this.#validity(checkTtl(request.ttlSeconds ?? this.#ttlSeconds), root.certificate.validFromDate.getTime(), root.certificate.validToDate.getTime());
-    const issuer = { commonName: commonName(root.id), point: pointOf(createPublicKey(root.certificatePem).export({ type: 'spki', format: 'der' })) };
+    const issuer = { commonName: commonName(root.id), point: pointOf(root.certificate.publicKey.export({ type: 'spki', format: 'der' })) };
     const pem = await buildLeaf({ serial: serialNumber(), notBefore, notAfter, point, spiffeId, dnsNames, ipAddresses, issuer }, (tbs) => this.authorities.sign(root, tbs));
     const otherNames = [...dnsNames.map((name) => `DNS:${name}`), ...ipAddresses.map((address) => `IP Address:${printedAddress(address)}`)];
     const certificate = validateSvid(pem, root.certificate, { spiffeId, publicKey, notBefore, notAfter, otherNames });

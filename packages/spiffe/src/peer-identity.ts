@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { peerName, PeerVerificationError } from './peer-verifier.js';
 
@@ -45,6 +46,14 @@ function identify(socket: TLSSocket): PeerIdentity | undefined {
   if (!leaf) return undefined;
   // With an optional client certificate Node lets an untrusted one through and only notes it here.
   if (!socket.authorized) throw new PeerVerificationError(`the peer's certificate is not trusted: ${String(socket.authorizationError)}`);
+  return identityIn(leaf);
+}
+
+/**
+ * The identity in a leaf certificate that TLS has verified, where the socket is out of reach (gRPC's `getAuthContext`).
+ * @throws {@link PeerVerificationError} when it is no X.509-SVID.
+ */
+export function identityIn(leaf: X509Certificate): PeerIdentity {
   const id = peerName(leaf);
   const { namespace, serviceAccount } = id;
   return Object.freeze({

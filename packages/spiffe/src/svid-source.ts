@@ -36,13 +36,15 @@ export class IdentityHolder implements SvidSource {
     if (this.#identity) return Promise.resolve(this.#identity);
     if (this.#failure) return Promise.reject(this.#failure);
     if (signal?.aborted) return Promise.reject(signal.reason as Error);
-    return new Promise<Identity>((resolve, reject) => {
-      const waiter = { resolve, reject };
-      this.#waiting.add(waiter);
-      signal?.addEventListener('abort', () => {
-        if (this.#waiting.delete(waiter)) reject(signal.reason as Error);
-      }, { once: true });
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<Identity>();
+    const waiter = { resolve, reject };
+    const abort = () => {
+      this.#waiting.delete(waiter);
+      reject(signal?.reason as Error);
+    };
+    this.#waiting.add(waiter);
+    signal?.addEventListener('abort', abort, { once: true });
+    return promise.finally(() => signal?.removeEventListener('abort', abort));
   }
 
   subscribe(fn: (identity: Identity) => void): () => void {

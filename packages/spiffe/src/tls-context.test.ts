@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -80,10 +81,12 @@ describe('several trust domains on one listener', () => {
   const forged = (issuer: TestAuthority, uri: string) => presenting(issuer.issue({ uris: [uri] }));
   // td_c: an underscore is legal in a trust domain and not in a DNS name.
   const c = TestAuthority.create('td_c');
+  const numeric = TestAuthority.create('10.0.0.1');
   it.each([
     ['its own authority', a, 'spiffe://td.a/x', true],
     ['the other domain by the other authority', b, 'spiffe://td.b/x', true],
     ['a domain with an underscore by its authority', c, 'spiffe://td_c/x', true],
+    ['a domain that looks like an address', numeric, 'spiffe://10.0.0.1/x', true],
     ['an intermediate of the other authority', b.intermediate(), 'spiffe://td.b/x', true],
     ['the first domain by the second authority', b, 'spiffe://td.a/x', false],
     ['the second domain by the first authority', a, 'spiffe://td.b/x', false],
@@ -92,7 +95,7 @@ describe('several trust domains on one listener', () => {
     ['a domain nobody vouches for', a, 'spiffe://td.z/x', false],
     ['its domain by an unknown authority', TestAuthority.create('td.a'), 'spiffe://td.a/x', false],
   ])('%s', async (_name, issuer, uri, accepted) => {
-    const { port } = await listen(a.source('/server', b, c));
+    const { port } = await listen(a.source('/server', b, c, numeric));
     const dialed = dial(port, forged(issuer, uri));
     if (accepted) expect(JSON.parse(await dialed)).toMatchObject({ spiffeId: uri });
     else await expect(dialed).rejects.toThrow();
@@ -129,6 +132,23 @@ describe('a client certificate that is no workload identity', () => {
     await expect(dial((await listen(a.source('/server'))).port, anonymous)).rejects.toThrow();
     expect(await dial((await listen(a.source('/server'), { requireClientCertificate: false })).port, anonymous)).toBe('"anonymous"');
   });
+});
+
+it('an https server under a source answers verified clients and no others', async () => {
+  const contexts = new TlsContexts(a.source('/server'));
+  const server = https.createServer(contexts.serverOptions({ alpn: ['http/1.1'], requireClientCertificate: false }), (request, response) => void response.end(peerIdentity(request.socket as TLSSocket)?.spiffeId));
+  contexts.attachServer(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanups.push(() => server.close());
+  const get = (leaf: { chainPem: string; keyPem: string }) =>
+    new Promise<string>((resolve, reject) => {
+      https.get({ ...presenting(leaf), ALPNProtocols: ['http/1.1'], host: '127.0.0.1', port: (server.address() as AddressInfo).port, agent: false }, (response) => response.setEncoding('utf8').on('data', resolve)).on('error', reject);
+    });
+  expect(await get(a.svid('/web'))).toBe('spiffe://td.a/web');
+  await expect(get(TestAuthority.create('td.a').svid('/web'))).rejects.toThrow();
+  await expect(get(a.issue({ uris: ['spiffe://td.a/x', 'spiffe://td.a/y'] }))).rejects.toThrow();
+  expect(await get(a.svid('/web'))).toBe('spiffe://td.a/web');
 });
 
 describe('session resumption', () => {

@@ -7,7 +7,7 @@ export interface StoreClock {
 }
 
 export const storeClock: StoreClock = {
-  now: Date.now,
+  now: () => Date.now(),
   setTimeout(fn, ms) {
     const timer = setTimeout(fn, ms).unref();
     return { cancel: () => clearTimeout(timer) };

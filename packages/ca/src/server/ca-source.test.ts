@@ -8,7 +8,7 @@ import { FakeClock } from '@weft/spiffe/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { StoreAuditSink } from '../index.js';
 import { MemoryStore } from '@weft/store';
-import { startControlPlane, type TestControlPlane } from './test-control-plane.js';
+import { startControlPlane, type TestControlPlane } from '../testing.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

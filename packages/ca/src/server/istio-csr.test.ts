@@ -9,7 +9,7 @@ import { createSecureContext } from 'node:tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MemoryStore } from '@weft/store';
 import { StoreAuditSink } from '../index.js';
-import { startControlPlane, type TestControlPlane } from './test-control-plane.js';
+import { startControlPlane, type TestControlPlane } from '../testing.js';
 
 const cleanups: (() => void)[] = [];
 afterEach(() => cleanups.splice(0).reverse().forEach((cleanup) => cleanup()));

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { systemClock, type Clock } from '../clock.js';
+import { delay, systemClock, type Clock } from '../clock.js';
 import { createCsr } from '../csr.js';
 import { parseJoinToken, sha256OfCertificate } from '../join-token.js';
 import { silentLogger, type Logger } from '../logger.js';
@@ -130,10 +130,7 @@ export class CaSource implements SvidSource {
         }
         this.#logger.warn({ err: error, address: this.#options.address, retryInMs: wait }, 'no SVID yet: the control plane cannot be reached');
       }
-      await new Promise<void>((resolve) => {
-        const timer = this.#clock.setTimeout(resolve, wait * (0.8 + 0.4 * (this.#options.random ?? Math.random)()));
-        this.#abort.signal.addEventListener('abort', () => (timer.cancel(), resolve()), { once: true });
-      });
+      await delay(this.#clock, wait * (0.8 + 0.4 * (this.#options.random ?? Math.random)()), this.#abort.signal);
     }
   }
 

@@ -39,6 +39,10 @@ export async function createCertificate({ server, rootsPem, csrPem, ttlSeconds, 
   // An IP address is no SNI (Node warns); the name that is checked is the dialled host in any case.
   const client = new CertificateClient(target, credentials, isIP(server.host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'control-plane' });
   const metadata = new Metadata();
+  let cancel = (): void => undefined;
+  const abort = () => cancel();
+  signal.throwIfAborted();
+  signal.addEventListener('abort', abort, { once: true });
   if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
   try {
     return await new Promise<string[]>((resolve, reject) => {
@@ -52,9 +56,10 @@ export async function createCertificate({ server, rootsPem, csrPem, ttlSeconds, 
         { deadline: Date.now() + deadlineMs },
         (error: ServiceError | null, response?: IstioCertificateResponse) => (error ? reject(refused ?? untrusted(error) ?? error) : resolve(response?.certChain ?? [])),
       );
-      signal.addEventListener('abort', () => call.cancel(), { once: true });
+      cancel = () => call.cancel();
     });
   } finally {
+    signal.removeEventListener('abort', abort);
     client.close();
   }
 }

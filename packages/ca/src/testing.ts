@@ -1,9 +1,9 @@
 import { Server } from '@grpc/grpc-js';
 import { controlPlaneId, IdentityHolder, MeshServerCredentials, TlsContexts, type SvidSource } from '@weft/spiffe';
 import { MemoryStore } from '@weft/store';
-import { CertificateAuthority, istioCertificateService, JoinTokens, SvidRenewal, type IstioCertificateServiceOptions } from '../index.js';
+import { CertificateAuthority, istioCertificateService, JoinTokens, SvidRenewal, type IstioCertificateServiceOptions } from './index.js';
 
-/** A certificate authority on a port of its own, as `weft up` puts it together. For tests. */
+/** For tests: a certificate authority on a loopback port of its own, put together as a control plane does it. */
 export interface TestControlPlane {
   readonly ca: CertificateAuthority;
   readonly tokens: JoinTokens;

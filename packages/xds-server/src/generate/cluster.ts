@@ -9,8 +9,8 @@ import { hostItself, loadAssignment, subsetEndpoints } from './endpoint.js';
 import type { GenerateContext, GeneratedResource, ProfileName } from './generator.js';
 import { loadBalancing } from './load-balancing.js';
 import { duration, encode, extension, overAds, type Init } from './message.js';
+import { blackHoleCluster } from './name.js';
 import { outlierDetection } from './outlier-detection.js';
-import { blackHoleCluster } from './route-action.js';
 import { clusterTls } from './tls-context.js';
 import type { EffectivePolicy } from './traffic-policy.js';
 import { serviceMetadata } from './workload-metadata.js';
@@ -23,7 +23,9 @@ const connectTimeoutMs = 10_000;
 const unlimited = 2 ** 32 - 1;
 
 export function cluster(context: GenerateContext, profile: ProfileName, clusterName: string): GeneratedResource | undefined {
-  if (profile === 'grpc' && clusterName === blackHoleCluster) return encode(ClusterSchema, { name: clusterName, ...overEds(clusterName), ...loadBalancing('grpc', undefined, () => {}) });
+  if (profile === 'grpc' && clusterName === blackHoleCluster) {
+    return encode(ClusterSchema, { name: clusterName, ...overEds(clusterName), ...loadBalancing(profile, undefined, (reason) => context.warn(reason)) });
+  }
   const target = clusterTarget(context, profile, clusterName);
   if (target === undefined) return undefined;
   const { policy, service } = target;

@@ -11,11 +11,13 @@ import { endpointSpiffeId, meshTls } from './endpoint-identity.js';
 import type { GenerateContext, GeneratedResource, ProfileName } from './generator.js';
 import { localityGroups } from './locality.js';
 import { encode, socketAddress, type Init } from './message.js';
+import { blackHoleCluster } from './name.js';
 import { workloadIdentity } from './workload-metadata.js';
 
 type AssignmentInit = Init<typeof ClusterLoadAssignmentSchema>;
 
 export function clusterLoadAssignment(context: GenerateContext, profile: ProfileName, name: string): GeneratedResource | undefined {
+  if (profile === 'grpc' && name === blackHoleCluster) return encode(ClusterLoadAssignmentSchema, { clusterName: name });
   const target = clusterTarget(context, profile, name);
   if (target === undefined || discovery(context, profile, target).kind !== 'eds') return undefined;
   return encode(ClusterLoadAssignmentSchema, loadAssignment(context, profile, target, subsetEndpoints(context, target)));

@@ -1,5 +1,7 @@
 // Every resource name that exists for a client: what `weft generate` prints, and what a wildcard means to Envoy.
+import { endpointPort } from '../model/endpoint-port.js';
 import { isHttp, type Service, type ServicePort } from '../model/service.js';
+import type { Workload } from '../model/workload.js';
 import { clusterTarget, discovery } from './cluster-target.js';
 import type { GenerateContext, ProfileName } from './generator.js';
 import { hostPort, outboundName } from './name.js';
@@ -20,6 +22,27 @@ export function outboundListenerNames(context: GenerateContext): string[] {
 
 export function outboundRouteNames(context: GenerateContext): string[] {
   return dialable(context).map(({ service, port }) => outboundName(service.host, port.number));
+}
+
+/** The HTTP ports that this client itself serves, by the addresses it registers with. */
+export function inboundPorts({ model, node }: GenerateContext): { portName: string; address: string; port: number }[] {
+  const found = node.addresses.flatMap((address) =>
+    model.workloadsByAddress(node.namespace, address).filter(isOwn).flatMap((workload) =>
+      model.servicesOf(workload).flatMap((service) =>
+        service.ports.filter(({ protocol }) => isHttp(protocol)).flatMap((servicePort) => {
+          const port = endpointPort(workload, servicePort);
+          return port === undefined ? [] : [{ portName: servicePort.name, address, port }];
+        }),
+      ),
+    ),
+  );
+  return [...new Map(found.map((entry) => [`${entry.address} ${entry.port}`, entry])).values()];
+
+  // Several workloads may share an address, such as 127.0.0.1.
+  function isOwn({ name, group, serviceAccount }: Workload): boolean {
+    if (node.workload !== '') return group === `${node.namespace}/${node.workload}` || name === node.workload;
+    return serviceAccount === undefined || serviceAccount === node.serviceAccount;
+  }
 }
 
 /** One cluster a port and subset. */

@@ -15,6 +15,9 @@ export interface InboundName {
   port: number;
 }
 
+/** Istio's name for where traffic goes to fail. gRPC clients get it as a cluster without endpoints. */
+export const blackHoleCluster = 'BlackHoleCluster';
+
 /** Cluster, its ClusterLoadAssignment, and (without subset) the route configuration of a host. */
 export function outboundName(host: string, port: number, subset = ''): string {
   return `outbound|${port}|${subset}|${host}`;

@@ -5,14 +5,11 @@ import type { GenerateContext, ProfileName } from './generator.js';
 import { consistentHash, hashPolicies } from './hash-policy.js';
 import { hasHeaderEdits, headerMutations } from './header-edits.js';
 import { duration, fraction, type Init } from './message.js';
-import { outboundName } from './name.js';
+import { blackHoleCluster, outboundName } from './name.js';
 import { retryPolicy } from './retry.js';
 
 type RouteActionInit = Init<typeof RouteActionSchema>;
 export type ActionInit = NonNullable<Init<typeof RouteSchema>['action']>;
-
-/** Istio's name for where traffic goes to fail. gRPC clients get it as a cluster without endpoints. */
-export const blackHoleCluster = 'BlackHoleCluster';
 
 export interface ActionScope {
   context: GenerateContext;

@@ -2,7 +2,9 @@
 import { cluster } from '../cluster.js';
 import { clusterLoadAssignment } from '../endpoint.js';
 import type { Profile } from '../generator.js';
-import { clusterNames, endpointNames, outboundListenerNames, outboundRouteNames, secretNames } from '../inventory.js';
+import { weftInboundListener } from '../inbound-listener.js';
+import { clusterNames, endpointNames, inboundPorts, outboundListenerNames, outboundRouteNames, secretNames } from '../inventory.js';
+import { weftInboundName } from '../name.js';
 import { outboundListener } from '../outbound-listener.js';
 import { routeConfiguration } from '../route.js';
 import { secret } from '../secret.js';
@@ -13,7 +15,7 @@ export const weftProfile: Profile = {
   generate(type, name, context) {
     switch (type) {
       case 'listener':
-        return outboundListener(context, 'weft', name);
+        return weftInboundListener(context, name) ?? outboundListener(context, 'weft', name);
       case 'route':
         return routeConfiguration(context, 'weft', name);
       case 'cluster':
@@ -27,7 +29,7 @@ export const weftProfile: Profile = {
   names(type, context) {
     switch (type) {
       case 'listener':
-        return outboundListenerNames(context);
+        return [...outboundListenerNames(context), ...inboundPorts(context).map(({ portName, address, port }) => weftInboundName(portName, address, port))];
       case 'route':
         return outboundRouteNames(context);
       case 'cluster':

@@ -2,38 +2,62 @@
 import { ServerCredentials } from '@grpc/grpc-js';
 import { silentLogger, systemClock, type Clock, type Logger } from '@weft/spiffe';
 import type { Store } from '@weft/store';
+import { AdminServer } from './admin/admin-server.js';
+import { addBuiltinRoutes } from './admin/builtin-routes.js';
+import type { ConfigProblem } from './config/config-object.js';
 import { DiscoveryService, type GrpcService } from './discovery/ads-service.js';
+import { clientStatusService } from './discovery/client-status.js';
 import { isLoopback, listenGrpc, type GrpcListener } from './discovery/grpc-listener.js';
+import { registrationObserver } from './discovery/registration-observer.js';
 import type { Profile, ProfileName } from './generate/generator.js';
 import { ResourceGraph, type AuthoritySource } from './generate/resource-graph.js';
 import { MeshModel } from './model/mesh-model.js';
 import type { MeshSettings } from './model/mesh-reader.js';
-import type { ConfigSource } from './source/config-source.js';
+import type { ConfigSink, ConfigSource } from './source/config-source.js';
+import { Registrar } from './source/registration.js';
 
 export interface ControlPlaneOptions {
+  /** Where two hold the same object, the first in order wins. */
   sources: readonly ConfigSource[];
+  /** Registrations and last good configuration. The caller closes it, after the control plane. */
   store: Store;
   settings?: Partial<MeshSettings>;
-  /** What the ports bind to. Default 127.0.0.1. Plain text stays on loopback unless `allowInsecure`. */
+  /** What the ports bind to. Default 127.0.0.1. Plain text xDS stays on loopback unless `allowInsecure`. */
   address?: string;
   /** Plain text xDS; 0 = any free port, null = none. Default 15010. */
   xdsPort?: number | null;
-  /** xDS over mutual TLS; needs `tlsCredentials`. Default 15012 where those are given. */
+  /** xDS over mutual TLS. Default 15012 where there are `tlsCredentials`, else none. They must ask for client certificates. */
   xdsTlsPort?: number | null;
   tlsCredentials?: ServerCredentials;
+  /** Health, metrics and /v1. Default 15014. */
+  httpPort?: number | null;
+  /** Token of mutating admin requests; without one there are none. */
+  adminToken?: string;
+  /** Host names by which browsers may reach the admin port, besides addresses and localhost. */
+  adminHosts?: readonly string[];
   authorities?: AuthoritySource;
   /** Further gRPC services of the TLS port (the CA's). */
   services?: readonly GrpcService[];
-  profiles?: Readonly<Record<ProfileName, Profile>>;
+  /** How long after a start no registration is withdrawn, milliseconds. Default 30 000. */
+  graceMs?: number;
+  /** Lets plain text leave the machine: xDS and /v1 beyond loopback. */
   allowInsecure?: boolean;
+  profiles?: Readonly<Record<ProfileName, Profile>>;
   clock?: Clock;
   logger?: Logger;
 }
 
-/** Where a started control plane listens, `HOST:PORT`. */
+/** `HOST:PORT` of each port, empty where it is off. */
 export interface ControlPlaneAddresses {
-  xds?: string;
-  xdsTls?: string;
+  xds: string;
+  xdsTls: string;
+  http: string;
+}
+
+/** What stands between the sources and the model. */
+interface Pipeline extends ConfigSink {
+  problems(): readonly ConfigProblem[];
+  loadLastGood(): Promise<void>;
 }
 
 const rawOnly = (name: ProfileName): Profile => ({ name, wildcard: name === 'envoy', generate: () => undefined, names: () => [] });
@@ -42,45 +66,101 @@ export class ControlPlane {
   readonly model: MeshModel;
   readonly graph: ResourceGraph;
   readonly discovery: DiscoveryService;
+  readonly registrar: Registrar;
+  /** For further routes; add them before `start`. */
+  readonly admin: AdminServer;
   readonly #options: ControlPlaneOptions;
+  readonly #pipeline: Pipeline | undefined;
+  readonly #logger: Logger;
   readonly #listeners: GrpcListener[] = [];
-  ready = false;
+  readonly #started: ConfigSource[] = [];
+  #ready = false;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
-    const { settings, authorities, clock = systemClock, logger = silentLogger } = options;
+    const { settings, authorities, store, graceMs, adminToken, adminHosts, allowInsecure, clock = systemClock, logger = silentLogger } = options;
     const profiles = options.profiles ?? { weft: rawOnly('weft'), grpc: rawOnly('grpc'), envoy: rawOnly('envoy') };
+    this.#logger = logger;
     this.model = new MeshModel(settings);
+    this.#pipeline = undefined;
     this.graph = new ResourceGraph({ model: this.model, logger, ...(authorities && { authorities }) });
-    this.discovery = new DiscoveryService({ graph: this.graph, profiles, trustDomain: this.model.settings.trustDomain, clock, logger });
+    this.registrar = new Registrar({ model: this.model, graph: this.graph, store, clock, logger, ...(graceMs !== undefined && { graceMs }) });
+    const observer = registrationObserver(this.registrar);
+    this.discovery = new DiscoveryService({ graph: this.graph, profiles, trustDomain: this.model.settings.trustDomain, observer, clock, logger });
+    this.admin = new AdminServer({ logger, ...(adminToken !== undefined && { token: adminToken }), ...(adminHosts && { hosts: adminHosts }), ...(allowInsecure && { allowInsecure }) });
+    const { model, graph, discovery, registrar } = this;
+    addBuiltinRoutes(this.admin, { model, graph, discovery, registrar, ready: () => this.#ready, problems: () => this.problems() });
   }
 
-  /** Resolves once all ports accept. Rejects with `PortInUse`, or with what keeps a source from starting. */
+  /** Every source has delivered and every port accepts. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /**
+   * Resolves once all ports accept. Rejects with `PortInUse` (code EADDRINUSE), or with what keeps a source from starting; nothing
+   * is left open then.
+   */
   async start(): Promise<ControlPlaneAddresses> {
-    const { address = '127.0.0.1', xdsPort = 15010, tlsCredentials, xdsTlsPort = tlsCredentials ? 15012 : null, services = [], allowInsecure = false } = this.#options;
-    const addresses: ControlPlaneAddresses = {};
+    const { address = '127.0.0.1', httpPort = 15014, tlsCredentials, xdsTlsPort = tlsCredentials ? 15012 : null, services = [] } = this.#options;
+    const { xdsPort = 15010 } = this.#options;
+    const addresses: ControlPlaneAddresses = { xds: '', xdsTls: '', http: '' };
     try {
+      await this.#load();
       if (xdsPort !== null) {
-        const plainAddress = allowInsecure || isLoopback(address) ? address : address.includes(':') ? '::1' : '127.0.0.1';
-        addresses.xds = await this.#listen('xds port', plainAddress, xdsPort, ServerCredentials.createInsecure(), [this.discovery.service('plain')]);
+        addresses.xds = await this.#listen('xds port', this.#plainAddress(address), xdsPort, ServerCredentials.createInsecure(), [this.discovery.service('plain'), clientStatusService(this.discovery)]);
       }
       if (xdsTlsPort !== null) {
         if (!tlsCredentials) throw new Error('the TLS port needs credentials');
         addresses.xdsTls = await this.#listen('xds-tls port', address, xdsTlsPort, tlsCredentials, [this.discovery.service('tls'), ...services]);
       }
+      if (httpPort !== null) addresses.http = await this.admin.listen(address, httpPort);
     } catch (error) {
-      await this.close();
+      await this.close({ drainMs: 0 });
       throw error;
     }
-    this.ready = true;
+    this.#ready = true;
     return addresses;
   }
 
+  /** Present problems of the configuration. */
+  problems(): readonly ConfigProblem[] {
+    return this.#pipeline?.problems() ?? [];
+  }
+
+  /** See {@link DiscoveryService.bundleAcknowledged}. */
+  bundleAcknowledged(timeoutMs: number): Promise<readonly string[]> {
+    return this.discovery.bundleAcknowledged(timeoutMs);
+  }
+
+  /** Not ready any more, streams end spread over `drainMs` after what was due to them, then everything closes. */
   async close({ drainMs = 500 }: { drainMs?: number } = {}): Promise<void> {
-    this.ready = false;
+    this.#ready = false;
     await this.discovery.drain(drainMs);
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    await this.admin.close();
+    await Promise.all(this.#started.splice(0).map((source) => source.close()));
+    await this.registrar.close();
     this.graph.close();
+  }
+
+  /** Registrations come after configuration: only then do their WorkloadGroups exist. */
+  async #load(): Promise<void> {
+    if (this.#pipeline) {
+      await this.#pipeline.loadLastGood();
+      for (const source of this.#options.sources) {
+        this.#started.push(source);
+        await source.start(this.#pipeline);
+      }
+    }
+    await this.registrar.start();
+  }
+
+  #plainAddress(address: string): string {
+    if (this.#options.allowInsecure || isLoopback(address)) return address;
+    const loopback = address.includes(':') ? '::1' : '127.0.0.1';
+    this.#logger.info({ address: loopback }, `plain text xDS listens on ${loopback} only; --allow-insecure opens it on ${address}`);
+    return loopback;
   }
 
   async #listen(what: string, host: string, port: number, credentials: ServerCredentials, services: readonly GrpcService[]): Promise<string> {

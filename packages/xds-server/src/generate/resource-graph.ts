@@ -109,8 +109,10 @@ export class ResourceGraph {
   }
 
   /** All names of a type for a client, once. */
-  names(profile: Profile, node: NodeFacets, type: ResourceType): readonly string[] {
-    return this.#names(profile, node, type, () => undefined, () => undefined);
+  names(profile: Profile, node: NodeFacets, type: ResourceType): { names: readonly string[]; warnings: readonly string[] } {
+    const warnings: string[] = [];
+    const names = this.#names(profile, node, type, () => undefined, (reason) => warnings.push(reason));
+    return { names, warnings };
   }
 
   /** Brings everything up to date now instead of on the next turn of the event loop. */

@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import type { HeaderMutationConfig } from '../resource/route-config.js';
+import { HeaderMap } from '../stream/header-map.js';
+import { compileFormatter } from './formatter.js';
+import { compileHeaderMutation } from './header-mutation.js';
+import { edits, requestHead, streamInfo } from './test-support.js';
+
+function edited(config: HeaderMutationConfig, headers: Record<string, string | string[]> = {}) {
+  const head = requestHead('/a?b', headers);
+  compileHeaderMutation(config, 'request')?.applyToRequest(head, streamInfo({ peer: { spiffeId: 'spiffe://td/ns/a/sa/b', trustDomain: 'td' } }));
+  return head;
+}
+
+describe('header edits', () => {
+  it.each<[HeaderMutationConfig['add'][number]['action'], string[], string[]]>([
+    ['append-if-exists-or-add', ['old'], ['old', 'new']], ['append-if-exists-or-add', [], ['new']],
+    ['add-if-absent', ['old'], ['old']], ['add-if-absent', [], ['new']],
+    ['overwrite-if-exists-or-add', ['old', 'older'], ['new']], ['overwrite-if-exists-or-add', [], ['new']],
+    ['overwrite-if-exists', ['old', 'older'], ['new']], ['overwrite-if-exists', [], []],
+  ])('%s on %j gives %j', (action, before, after) => {
+    expect(edited(edits({ X: 'new' }, [], action), { x: before }).headers.all('x')).toEqual(after);
+  });
+
+  it('remove before they add, and read values as they were before the additions', () => {
+    const config = edits({ x: 'new', y: 'was %REQ(x)%', z: '%REQ(gone)%' }, ['Gone', 'x']);
+    const { headers } = edited(config, { x: 'old', gone: '1' });
+    expect([...headers]).toEqual([['x', 'new'], ['y', 'was ']]);
+  });
+
+  it('leave out what is empty unless it is to be kept', () => {
+    const keep: HeaderMutationConfig = { add: [{ name: 'x', value: '%REQ(none)%', action: 'append-if-exists-or-add', keepEmpty: true }], remove: [] };
+    expect(edited(keep).headers.get('x')).toBe('');
+    expect(edited(edits({ x: '%REQ(none)%' })).headers.has('x')).toBe(false);
+  });
+
+  it('may overwrite authority, path and method', () => {
+    const head = edited(edits({ ':authority': 'other', ':path': '/x', ':method': 'POST' }, [], 'overwrite-if-exists-or-add'));
+    expect([head.authority, head.path, head.method, head.headers.raw]).toEqual(['other', '/x', 'POST', []]);
+  });
+
+  it.each([
+    [edits({ ':authority': 'a' }), 'request'], [edits({}, [':path']), 'request'], [edits({}, ['Host']), 'request'], [edits({ ':scheme': 'a' }, [], 'overwrite-if-exists'), 'request'],
+    [edits({ ':status': '200' }, [], 'overwrite-if-exists'), 'response'],
+  ] as const)('%j are refused for a %s', (config, of) => {
+    expect(() => compileHeaderMutation(config, of)).toThrow(/must not be/);
+  });
+
+  it('refuse what is no header name', () => {
+    expect(() => compileHeaderMutation(edits({ 'a b': '1' }), 'request')).toThrow(/not a header name/);
+  });
+
+  it('cost nothing where there are none', () => {
+    expect(compileHeaderMutation(edits({}), 'request')).toBeUndefined();
+  });
+});
+
+describe('substitutions', () => {
+  const info = streamInfo({
+    startTime: 5, httpVersion: 'HTTP/2', downstreamRemoteAddress: '10.0.0.1:5000', downstreamLocalAddress: '[::1]:80', upstreamAddress: '10.0.0.9:80', clusterName: 'c', routeName: 'r', flags: ['UH', 'DI'],
+    responseCodeDetails: 'd', status: 418, requestedServerName: 'sni', peer: { spiffeId: 'spiffe://td/ns/a/sa/b', trustDomain: 'td' },
+  });
+  const response = { status: 201, headers: new HeaderMap(['x', 'r1', 'x', 'r2']) };
+  it.each([
+    ['plain', 'plain'], ['50%%', '50%'], ['%REQ(X)%', '1,2'], ['%REQ(none?X)%', '1,2'], ['%REQ(X?none)%', '1,2'], ['%REQ(X):2%', '1,'], ['[%REQ(none)%]', '[]'], ['%REQ(:path)%', '/a?b'], ['%REQ(:AUTHORITY)%', 'payments'],
+    ['%RESP(X)%', 'r1,r2'], ['%RESP(:status)%', '201'], ['%PROTOCOL%', 'HTTP/2'], ['%DOWNSTREAM_REMOTE_ADDRESS%', '10.0.0.1:5000'], ['%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%', '10.0.0.1'],
+    ['%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%', '::1'], ['%DOWNSTREAM_PEER_URI_SAN%', 'spiffe://td/ns/a/sa/b'], ['%UPSTREAM_HOST%', '10.0.0.9:80'], ['%UPSTREAM_CLUSTER%', 'c'], ['%ROUTE_NAME%', 'r'],
+    ['%RESPONSE_FLAGS%', 'UH,DI'], ['%RESPONSE_CODE%', '201'], ['%RESPONSE_CODE_DETAILS%', 'd'], ['%REQUESTED_SERVER_NAME%', 'sni'], ['a%PROTOCOL%b%%c%UPSTREAM_HOST%', 'aHTTP/2b%c10.0.0.9:80'],
+  ])('%s gives %s', (text, expected) => {
+    expect(compileFormatter(text)(requestHead('/a?b', { x: ['1', '2'] }), info, response)).toBe(expected);
+  });
+
+  it('START_TIME is the start of the request in ISO form', () => {
+    expect(compileFormatter('%START_TIME%')(requestHead(), info)).toBe(new Date(performance.timeOrigin + 5).toISOString());
+  });
+
+  it.each(['%NOPE%', '%REQ%', '%REQ()%', '%REQ(a?b?c)%', '100%', '% %', '%PROTOCOL(x)%', '%START_TIME(%s)%', '%REQ(x'])('%s is refused', (text) => {
+    expect(() => compileFormatter(text)).toThrow();
+  });
+});

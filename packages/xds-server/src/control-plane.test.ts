@@ -1,10 +1,6 @@
-import { create } from '@bufbuild/protobuf';
-import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { channelCredentials, controlPlaneId, MeshServerCredentials, TlsContexts } from '@weft/spiffe';
 import { FakeClock, TestAuthority } from '@weft/spiffe/testing';
 import { MemoryStore, type Store } from '@weft/store';
-import { serviceDefinition } from '@weft/xds-api';
-import { ClientStatusDiscoveryService, ClientStatusRequestSchema, ConfigStatus, type ClientStatusResponse } from '@weft/xds-api/status';
 import { createServer, type AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ControlPlane, type ControlPlaneOptions } from './control-plane.js';
@@ -148,7 +144,7 @@ describe('the control plane', () => {
   it('shows its clients, what they have and how they answered', async () => {
     const plane = withTls();
     plane.model.replace('file', [raw('good', ''), raw('bad', '')]);
-    const { xds, xdsTls, http } = await plane.start();
+    const { xdsTls, http } = await plane.start();
     const stream = connect(xdsTls, '/ns/default/sa/web').delta(weftNode({ userAgentVersionType: { case: 'userAgentVersion', value: '1.2' } }));
     stream.subscribe('endpoint', 'good', 'missing');
     stream.ack(await stream.next());
@@ -172,8 +168,6 @@ describe('the control plane', () => {
     );
     expect(await get(http, `/v1/resources?node=${encodeURIComponent(webNode.id!)}&name=good`)).toEqual({ resources: [{ type: 'endpoint', name: 'good', version, resource: {} }] });
     expect((await fetch(`http://${http}/v1/resources?node=nobody`)).status).toBe(404);
-    const statuses = await clientStatus(xds);
-    expect(statuses.config[0]!.genericXdsConfigs.map(({ name, configStatus }) => [name, ConfigStatus[configStatus]])).toEqual([['good', 'SYNCED'], ['missing', 'NOT_SENT'], ['bad', 'ERROR']]);
   });
 
   it('lists its API and answers probes, metrics, services and problems', async () => {
@@ -197,12 +191,3 @@ describe('the control plane', () => {
     for (const line of ['pilot_xds{profile="weft"} 1', 'pilot_xds_pushes{type="cds"} 1', 'pilot_total_xds_rejects{type="cds"} 0', 'pilot_services 1', 'weft_generator_runs_total 1']) expect(metrics.split('\n')).toContain(line);
   });
 });
-
-function clientStatus(address: string): Promise<ClientStatusResponse> {
-  const method = serviceDefinition(ClientStatusDiscoveryService).fetchClientStatus;
-  const client = new Client(address, credentials.createInsecure());
-  cleanups.push(() => client.close());
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, create(ClientStatusRequestSchema) as never, new Metadata(), (error, value) => (error ? reject(error) : resolve(value!)));
-  });
-}

@@ -4,16 +4,21 @@ import { silentLogger, systemClock, type Clock, type Logger } from '@weft/spiffe
 import type { Store } from '@weft/store';
 import { AdminServer } from './admin/admin-server.js';
 import { addBuiltinRoutes } from './admin/builtin-routes.js';
+import { builtinKinds } from './config/builtin.js';
 import type { ConfigProblem } from './config/config-object.js';
+import { ConfigPipeline } from './config/config-pipeline.js';
 import { DiscoveryService, type GrpcService } from './discovery/ads-service.js';
 import { clientStatusService } from './discovery/client-status.js';
 import { isLoopback, listenGrpc, type GrpcListener } from './discovery/grpc-listener.js';
 import { registrationObserver } from './discovery/registration-observer.js';
 import type { Profile, ProfileName } from './generate/generator.js';
+import { envoyProfile } from './generate/profile/envoy.js';
+import { grpcProfile } from './generate/profile/grpc.js';
+import { weftProfile } from './generate/profile/weft.js';
 import { ResourceGraph, type AuthoritySource } from './generate/resource-graph.js';
 import { MeshModel } from './model/mesh-model.js';
 import type { MeshSettings } from './model/mesh-reader.js';
-import type { ConfigSink, ConfigSource } from './source/config-source.js';
+import type { ConfigSource } from './source/config-source.js';
 import { Registrar } from './source/registration.js';
 
 export interface ControlPlaneOptions {
@@ -42,6 +47,7 @@ export interface ControlPlaneOptions {
   graceMs?: number;
   /** Lets plain text leave the machine: xDS and /v1 beyond loopback. */
   allowInsecure?: boolean;
+  /** Default: {@link profiles}. */
   profiles?: Readonly<Record<ProfileName, Profile>>;
   clock?: Clock;
   logger?: Logger;
@@ -54,13 +60,7 @@ export interface ControlPlaneAddresses {
   http: string;
 }
 
-/** What stands between the sources and the model. */
-interface Pipeline extends ConfigSink {
-  problems(): readonly ConfigProblem[];
-  loadLastGood(): Promise<void>;
-}
-
-const rawOnly = (name: ProfileName): Profile => ({ name, wildcard: name === 'envoy', generate: () => undefined, names: () => [] });
+export const profiles: Readonly<Record<ProfileName, Profile>> = { weft: weftProfile, grpc: grpcProfile, envoy: envoyProfile };
 
 export class ControlPlane {
   readonly model: MeshModel;
@@ -70,23 +70,25 @@ export class ControlPlane {
   /** For further routes; add them before `start`. */
   readonly admin: AdminServer;
   readonly #options: ControlPlaneOptions;
-  readonly #pipeline: Pipeline | undefined;
+  readonly #pipeline: ConfigPipeline;
   readonly #logger: Logger;
   readonly #listeners: GrpcListener[] = [];
   readonly #started: ConfigSource[] = [];
   #ready = false;
+  /** Analysing the whole mesh is not for every scrape. */
+  #problems: { revision: number; list: readonly ConfigProblem[] } | undefined;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
     const { settings, authorities, store, graceMs, adminToken, adminHosts, allowInsecure, clock = systemClock, logger = silentLogger } = options;
-    const profiles = options.profiles ?? { weft: rawOnly('weft'), grpc: rawOnly('grpc'), envoy: rawOnly('envoy') };
     this.#logger = logger;
     this.model = new MeshModel(settings);
-    this.#pipeline = undefined;
+    this.#pipeline = new ConfigPipeline({ kinds: builtinKinds, model: this.model, store, sources: options.sources.map(({ name }) => name), logger });
+    this.#pipeline.onChange(() => (this.#problems = undefined));
     this.graph = new ResourceGraph({ model: this.model, logger, ...(authorities && { authorities }) });
     this.registrar = new Registrar({ model: this.model, graph: this.graph, store, clock, logger, ...(graceMs !== undefined && { graceMs }) });
     const observer = registrationObserver(this.registrar);
-    this.discovery = new DiscoveryService({ graph: this.graph, profiles, trustDomain: this.model.settings.trustDomain, observer, clock, logger });
+    this.discovery = new DiscoveryService({ graph: this.graph, profiles: options.profiles ?? profiles, trustDomain: this.model.settings.trustDomain, observer, clock, logger });
     this.admin = new AdminServer({ logger, ...(adminToken !== undefined && { token: adminToken }), ...(adminHosts && { hosts: adminHosts }), ...(allowInsecure && { allowInsecure }) });
     const { model, graph, discovery, registrar } = this;
     addBuiltinRoutes(this.admin, { model, graph, discovery, registrar, ready: () => this.#ready, problems: () => this.problems() });
@@ -123,9 +125,16 @@ export class ControlPlane {
     return addresses;
   }
 
-  /** Present problems of the configuration. */
+  /** Present problems of the configuration, and what does not fit together in it. */
   problems(): readonly ConfigProblem[] {
-    return this.#pipeline?.problems() ?? [];
+    const { revision } = this.model;
+    if (this.#problems?.revision !== revision) this.#problems = { revision, list: this.#pipeline.problems() };
+    return this.#problems.list;
+  }
+
+  /** Errors that leave an object out of force altogether, since no version of it was ever good: a reason not to start. */
+  rejected(): readonly ConfigProblem[] {
+    return this.#pipeline.rejected();
   }
 
   /** See {@link DiscoveryService.bundleAcknowledged}. */
@@ -140,19 +149,17 @@ export class ControlPlane {
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
     await this.admin.close();
     await Promise.all(this.#started.splice(0).map((source) => source.close()));
+    await this.#pipeline.flush();
     await this.registrar.close();
     this.graph.close();
   }
 
   /** Registrations come after configuration: only then do their WorkloadGroups exist. */
   async #load(): Promise<void> {
-    if (this.#pipeline) {
-      await this.#pipeline.loadLastGood();
-      for (const source of this.#options.sources) {
-        this.#started.push(source);
-        await source.start(this.#pipeline);
-      }
-    }
+    await this.#pipeline.loadLastGood();
+    this.#started.push(...this.#options.sources);
+    await Promise.all(this.#started.map((source) => source.start(this.#pipeline)));
+    this.#pipeline.settled();
     await this.registrar.start();
   }
 

@@ -150,6 +150,6 @@ export class DiscoveryService {
   }
 
   #look(): void {
-    for (const look of [...this.#settled]) look();
+    for (const look of this.#settled) look();
   }
 }

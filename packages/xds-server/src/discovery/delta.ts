@@ -25,7 +25,7 @@ export const delta: Protocol<DeltaDiscoveryRequest> = {
     const chunks: Uint8Array[] = [];
     const removedResources: string[] = [];
     let size = 0;
-    for (const name of [...subscription.dirty]) {
+    for (const name of subscription.dirty) {
       const entry = subscription.entries.get(name);
       const need = entry && subscription.need(entry);
       if (!entry || need === undefined) subscription.settle(name);

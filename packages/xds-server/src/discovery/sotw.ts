@@ -16,7 +16,7 @@ export const sotw: Protocol<DiscoveryRequest> = {
     if (request.resourceNames.length > 0) subscription.everNamed = true;
     if (wildcard && subscription.wildcardAllowed) subscription.subscribeWildcard();
     else subscription.unsubscribeWildcard();
-    for (const entry of [...subscription.entries.values()]) if (entry.named && !names.has(entry.name)) subscription.unsubscribe(entry.name);
+    for (const entry of subscription.entries.values()) if (entry.named && !names.has(entry.name)) subscription.unsubscribe(entry.name);
     for (const name of names) if (!subscription.entries.get(name)?.named) subscription.subscribe(name);
     // A list that became empty needs no answer; a first one does, even where nothing exists: Envoy waits for it.
     if (first) subscription.answerDue = true;
@@ -35,7 +35,7 @@ function fullState(subscription: TypeSubscription, phase: Phase, nonce: string):
   if (!isDue(subscription, phase)) return undefined;
   const contents = new Map<string, string>();
   const chunks: Uint8Array[] = [];
-  for (const entry of [...subscription.entries.values()]) {
+  for (const entry of subscription.entries.values()) {
     const kept = phase === 'update' && subscription.need(entry) === 'remove' ? entry.sentResource : undefined;
     const resource = kept ?? subscription.current(entry);
     if (!kept) subscription.markSent(entry, resource);
@@ -51,7 +51,7 @@ function partial(subscription: TypeSubscription, phase: Phase, nonce: string): R
   const contents = new Map<string, string>();
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for (const name of [...subscription.dirty]) {
+  for (const name of subscription.dirty) {
     const entry = subscription.entries.get(name);
     if (!entry || subscription.need(entry) !== phase) continue;
     const resource = subscription.current(entry);
@@ -68,7 +68,7 @@ function partial(subscription: TypeSubscription, phase: Phase, nonce: string): R
 
 function isDue(subscription: TypeSubscription, phase: Phase): boolean {
   let due = phase === 'update' && subscription.answerDue;
-  for (const name of [...subscription.dirty]) {
+  for (const name of subscription.dirty) {
     const entry = subscription.entries.get(name);
     const need = entry && subscription.need(entry);
     if (need === undefined) subscription.settle(name);

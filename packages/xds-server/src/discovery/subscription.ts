@@ -119,7 +119,7 @@ export class TypeSubscription {
     if (!this.#wildcard) return;
     this.#wildcard.close();
     this.#wildcard = undefined;
-    for (const entry of [...this.entries.values()]) if (!entry.named) this.#forget(entry);
+    for (const entry of this.entries.values()) if (!entry.named) this.#forget(entry);
   }
 
   /** Makes the client get a resource again, as Envoy needs the endpoints of a cluster that was updated to finish warming it. */

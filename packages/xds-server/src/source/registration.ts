@@ -192,7 +192,7 @@ export class Registrar {
 
   /** A port has one owner: whoever waits there for a process that is gone must not get the traffic of the one that took the port. */
   #evictOrphansAt(address: string, port: number, by: string): void {
-    for (const key of [...(this.#bySocket.get(`${address} ${port}`) ?? [])]) {
+    for (const key of this.#bySocket.get(`${address} ${port}`) ?? []) {
       const registration = this.#registrations.get(key);
       if (key !== by && registration?.holders.size === 0) this.#withdraw(registration);
     }

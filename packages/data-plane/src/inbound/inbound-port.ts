@@ -11,6 +11,7 @@ export interface ConnectionInfo {
   localPort: number;
   /** Absent on plain text, and where the client showed no certificate. */
   peer?: PeerIdentity;
+  tls: boolean;
   mutualTls: boolean;
   requestedServerName: string;
   applicationProtocol: string;
@@ -19,10 +20,17 @@ export interface ConnectionInfo {
 /** One request at a server. */
 export interface InboundStream {
   readonly info: StreamInfo;
-  /** Runs route and filters. `undefined` = call the handler; a reply = answer with it instead. Synchronous where no filter waits. */
+  /**
+   * Runs route and filters over the head that was given to `open`; the head is what the application must see afterwards.
+   * `undefined` = call the handler; a reply = answer with it instead. Synchronous where no filter waits.
+   */
   decode(): LocalReply | undefined | Promise<LocalReply | undefined>;
+  /** Runs the handler inside the request's context (trace, deadline, cancellation). */
+  run<T>(handler: () => T): T;
   /** The handler's (or the local reply's) head goes out: response filters may change it. */
   encode(head: ResponseHead): void;
-  /** Exactly once: response complete, or the caller went away (`cancelled`). */
+  /** Set by the adapter where it can: the request took too long; answer with this, or reset where the response has begun. */
+  abort: ((reply: LocalReply) => void) | undefined;
+  /** Exactly once: response complete, or the caller went away (`cancelled`). `bytesReceived` is the request's body. */
   end(end: StreamEnd & { status: number; cancelled: boolean }): void;
 }

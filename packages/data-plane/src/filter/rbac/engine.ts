@@ -1,6 +1,6 @@
 // Evaluates policies for one request. A rule is compiled twice over: `wide` where matching more is the safe side (a deny rule, or
 // under a `not` of an allow rule), narrow elsewhere. Wide rules try every spelling of the input that the application takes for the same.
-import { BlockList, isIPv6 } from 'node:net';
+import { compileCidr } from '../../inbound/cidr.js';
 import { compileHeaderMatcher } from '../../route/header-matcher.js';
 import type { StringPredicate } from '../../route/regex.js';
 import { compileStringMatcher } from '../../route/string-matcher.js';
@@ -120,13 +120,10 @@ function wideHeader(config: HeaderMatcherConfig): Rule {
   };
 }
 
-function inCidr({ address, prefixLength }: { address: string; prefixLength: number }, of: (info: StreamInfo) => string): Rule {
-  const block = new BlockList();
-  block.addSubnet(address, prefixLength, isIPv6(address) ? 'ipv6' : 'ipv4');
+function inCidr(range: { address: string; prefixLength: number }, of: (info: StreamInfo) => string): Rule {
+  const contains = compileCidr(range);
   return (_head, info) => {
     const peer = of(info);
-    const ip = peer.startsWith('[') ? peer.slice(1, peer.indexOf(']')) : peer.slice(0, peer.lastIndexOf(':'));
-    return block.check(ip, isIPv6(ip) ? 'ipv6' : 'ipv4');
+    return contains(peer.startsWith('[') ? peer.slice(1, peer.indexOf(']')) : peer.slice(0, peer.lastIndexOf(':')));
   };
 }
-

@@ -1,0 +1,200 @@
+// One request at a server, in the order in which its steps stand below.
+import { runInContext, type RequestContext } from '../context/request-context.js';
+import type { FilterContext, FilterResult } from '../filter/http-filter.js';
+import type { RouteFilters, StreamFilters } from '../filter/filter-chain.js';
+import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
+import type { HeaderMap } from '../stream/header-map.js';
+import type { LocalReply } from '../stream/local-reply.js';
+import type { RequestHead } from '../stream/request-head.js';
+import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
+import type { RouterSpelling, StreamInfo } from '../stream/stream-info.js';
+import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
+import { expectedTimeoutMs } from './deadline.js';
+import type { ConnectionInfo, InboundStream } from './inbound-port.js';
+import type { FilterChainRuntime } from './inbound-snapshot.js';
+import { addressText } from './peer-identity.js';
+import { normalizePath } from './path-normalization.js';
+import { sanitizeHeaders } from './sanitize.js';
+
+export interface InboundStreamOptions {
+  chain: FilterChainRuntime;
+  connection: ConnectionInfo;
+  head: RequestHead;
+  httpVersion: string;
+  router: RouterSpelling | undefined;
+  telemetry: Telemetry;
+  context: FilterContext;
+  /** Value of `x-forwarded-client-cert` for the application. */
+  clientCertificate: string | undefined;
+}
+
+export class ServerStream implements InboundStream {
+  readonly info: StreamInfo;
+  abort: ((reply: LocalReply) => void) | undefined;
+  readonly #options: InboundStreamOptions;
+  readonly #request: InboundContext;
+  readonly #telemetry: TelemetryStream | undefined;
+  readonly #durationTimer: { cancel(): void } | undefined;
+  #route: SelectedRoute | undefined;
+  #filters: StreamFilters | undefined;
+  #responseHeaders: HeaderMap | undefined;
+  #ended = false;
+
+  constructor(options: InboundStreamOptions) {
+    const { chain, connection, head, telemetry, context } = options;
+    this.#options = options;
+    this.info = newInfo(options);
+    // The caller's patience, before the header that says so is stripped. It can only shorten what we do, so any caller may say it.
+    this.#request = new InboundContext(expectedTimeoutMs(head.headers));
+    // First, so that refused requests are counted and traced too; it takes the peer metadata, which the next step would strip.
+    this.#telemetry = telemetry.start(this.info, head);
+    chain.requests.begin();
+    const { maxStreamDurationMs } = chain.config.http;
+    if (maxStreamDurationMs) this.#durationTimer = context.setTimeout(() => this.abort?.(this.#refuse(durationTimeout)), maxStreamDurationMs);
+  }
+
+  decode(): FilterResult {
+    const { chain, head, clientCertificate } = this.#options;
+    // Before anything looks at headers: what only a mesh may say is gone, what has two meanings is refused.
+    const invalid = sanitizeHeaders(head.headers, { clientCertificate });
+    if (invalid) return this.#refuse(invalid);
+    // Before routes and policies: from here on the path has one spelling, and the application routes on that one.
+    const path = this.#path();
+    if (typeof path !== 'string') return this.#refuse(path);
+    head.path = path;
+    // Before filters: the route says which of them run, and how.
+    const route = chain.routes?.select(head, this.info);
+    if (!route) return this.#refuse(chain.routes ? routeNotFound : noRoutes);
+    this.#route = route;
+    this.info.routeName = route.entry.name || route.virtualHost.name;
+    const filters: RouteFilters | undefined = chain.filters.forRoute(route);
+    if (!filters) return this.#handle(route);
+    this.#filters = filters.start();
+    const result = this.#filters.decode(head, this.info);
+    if (result instanceof Promise) return result.then((reply) => (reply ? this.#refuse(reply) : this.#handle(route)));
+    return result ? this.#refuse(result) : this.#handle(route);
+  }
+
+  run<T>(handler: () => T): T {
+    return runInContext(this.#request, () => (this.#telemetry ? this.#telemetry.run(handler) : handler()));
+  }
+
+  encode(head: ResponseHead): void {
+    this.#filters?.encode(head, this.info);
+    // After the filters, as in Envoy: the route has the last word on headers.
+    if (this.#route) applyResponseMutations(head, this.#route, this.info, this.#options.head);
+    this.#options.telemetry.responseHead?.(this.info, this.#telemetry, head.headers);
+    this.info.status = head.status;
+    this.#responseHeaders = head.headers;
+  }
+
+  end({ status, cancelled, grpcStatus, bytesReceived, bytesSent }: StreamEnd & { status: number; cancelled: boolean }): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { info } = this;
+    this.#durationTimer?.cancel();
+    info.status = status;
+    info.bytesReceived = bytesReceived;
+    info.bytesSent = bytesSent;
+    if (grpcStatus !== undefined) info.grpcStatus = grpcStatus;
+    if (cancelled) {
+      if (!info.localReply) {
+        info.flags.push('DC');
+        info.responseCodeDetails = 'downstream_remote_disconnect';
+      }
+      // What the handler asked others for nobody waits for any longer.
+      this.#request.abort();
+    }
+    info.responseCodeDetails ||= 'via_upstream';
+    this.#filters?.complete(info);
+    this.#options.telemetry.end(info, this.#telemetry, this.#options.head, this.#responseHeaders);
+    this.#options.chain.requests.end();
+  }
+
+  #path(): string | LocalReply {
+    const { chain, head } = this.#options;
+    if (head.path === '*' && head.method === 'OPTIONS') return head.path;
+    const path = normalizePath(head.path, chain.config.http);
+    // gRPC names a method with exactly one string; any other spelling is another, unknown, method.
+    if (head.protocol === 'grpc' && path !== head.path) return { status: 404, grpcStatus: 12, body: 'unknown method', details: 'grpc_path_not_normal' };
+    return path;
+  }
+
+  #handle(route: SelectedRoute): LocalReply | undefined {
+    const { head } = this.#options;
+    switch (route.action.kind) {
+      case 'redirect':
+      case 'direct-response':
+        return this.#refuse(redirectReply(head, route));
+      case 'route':
+        // gRFC A36: a server has nowhere to route to.
+        return this.#refuse({ status: 503, body: 'a route of an inbound listener names a cluster', details: 'inbound_route_not_non_forwarding', flag: 'NC' });
+      case 'non-forwarding':
+        // After the filters, as in Envoy: they see what the peer sent.
+        applyRequestMutations(head, route, this.info);
+        rewrite(head, route);
+        return undefined;
+    }
+  }
+
+  #refuse(reply: LocalReply): LocalReply {
+    this.info.localReply = reply;
+    this.info.responseCodeDetails = reply.details;
+    if (reply.flag) this.info.flags.push(reply.flag);
+    return reply;
+  }
+}
+
+const durationTimeout: LocalReply = { status: 408, grpcStatus: 4, body: 'downstream duration timeout', flag: 'DT', details: 'max_duration_timeout' };
+const routeNotFound: LocalReply = { status: 404, grpcStatus: 14, body: '', flag: 'NR', details: 'route_not_found' };
+const noRoutes: LocalReply = { status: 503, body: 'no route configuration', flag: 'NC', details: 'route_configuration_missing' };
+
+/** Makes an abort controller only for a handler that asks for its signal: most do not. */
+class InboundContext implements RequestContext {
+  readonly deadline?: number;
+  #controller: AbortController | undefined;
+  #aborted = false;
+
+  constructor(timeoutMs: number | undefined) {
+    if (timeoutMs !== undefined) this.deadline = performance.now() + timeoutMs;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#aborted) this.#controller.abort(new Error('the caller went away'));
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#aborted = true;
+    this.#controller?.abort(new Error('the caller went away'));
+  }
+}
+
+function newInfo({ chain, connection, head, httpVersion, router }: InboundStreamOptions): StreamInfo {
+  return {
+    direction: 'inbound',
+    startTime: performance.now(),
+    protocol: head.protocol,
+    method: head.method,
+    originalPath: head.path,
+    authority: head.authority,
+    httpVersion,
+    routeName: '',
+    clusterName: '',
+    attempts: 0,
+    flags: [],
+    responseCodeDetails: '',
+    status: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    upstreamAddress: '',
+    ...(chain.destination && { destination: chain.destination }),
+    ...(connection.peer && { peer: connection.peer }),
+    downstreamRemoteAddress: addressText(connection.remoteAddress, connection.remotePort),
+    downstreamLocalAddress: addressText(connection.localAddress, connection.localPort),
+    mutualTls: connection.mutualTls,
+    requestedServerName: connection.requestedServerName,
+    ...(router && { router }),
+  };
+}

@@ -1,0 +1,34 @@
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { peerIdentity } from '@weft/spiffe';
+import type { ConnectionInfo } from './inbound-port.js';
+
+/**
+ * What is known of a connection: once, after the handshake. Who the peer is comes from its certificate alone.
+ * @throws where the certificate does not verify; the socket is destroyed then.
+ */
+export function connectionInfo(socket: Socket): ConnectionInfo {
+  const secure = socket instanceof TLSSocket ? socket : undefined;
+  const peer = secure && peerIdentity(secure);
+  return {
+    remoteAddress: plainAddress(socket.remoteAddress),
+    remotePort: socket.remotePort ?? 0,
+    localAddress: plainAddress(socket.localAddress),
+    localPort: socket.localPort ?? 0,
+    ...(peer && { peer }),
+    tls: secure !== undefined,
+    mutualTls: peer !== undefined,
+    requestedServerName: secure && typeof (secure as TLSSocket & { servername?: unknown }).servername === 'string' ? (secure as unknown as { servername: string }).servername : '',
+    applicationProtocol: (secure && secure.alpnProtocol) || '',
+  };
+}
+
+/** `IP:port`, IPv6 in brackets. */
+export function addressText(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** An IPv4 peer of a dual-stack socket is an IPv4 peer: a rule for 10.0.0.0/8 must find it. */
+function plainAddress(address: string | undefined): string {
+  return (address ?? '').replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, '');
+}

@@ -32,6 +32,10 @@ export interface ConfigObject {
   position(path?: string): Position | undefined;
 }
 
+/** The group and kind under which raw xDS resources travel (config/raw-resource.ts). */
+export const rawResourceGroup = 'xds.weft';
+export const rawResourceKind = 'Resource';
+
 /** `VirtualService default/payments`: how an object is called in messages. */
 export function describeObject(object: Pick<ConfigObject, 'kind' | 'metadata'>): string {
   const { namespace, name } = object.metadata;

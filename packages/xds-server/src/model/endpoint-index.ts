@@ -1,7 +1,7 @@
 // Which workloads are behind which services: selectors, EndpointSlices, endpoints written inside a ServiceEntry.
 import { isDeepStrictEqual } from 'node:util';
 import { dependency, type Touch } from './dependency.js';
-import { endpointPort } from './endpoint-port.js';
+import { endpointPort, own } from './endpoint-port.js';
 import type { ServiceEndpoint } from './mesh-reader.js';
 import { selects } from './model-object.js';
 import { LabelIndex, SelectorIndex } from './selector-index.js';
@@ -235,7 +235,7 @@ function isSelectedBy({ namespace, selector }: Service, workload: Workload): boo
 }
 
 function portOf(member: Member, port: ServicePort): number | undefined {
-  return member.slicePorts ? member.slicePorts[port.name] : endpointPort(member.workload, port);
+  return member.slicePorts ? own(member.slicePorts, port.name) : endpointPort(member.workload, port);
 }
 
 function sameMembers(a: Service, b: Service): boolean {

@@ -14,10 +14,17 @@ export interface ConfigSource {
 export interface ConfigSink {
   /**
    * The complete present state of one part of the source (for files: one file), and what could not be read in it.
-   * Objects of that part which are missing from the list are gone. A part that could not be read at all is reported
-   * with `unreadable` and keeps its last good objects.
+   * Objects of that part which are missing from the list are gone, unless it is `incomplete`. A part that could not be
+   * read at all is reported with `unreadable` and keeps its last good objects.
    */
-  replace(part: string, objects: readonly ConfigObject[], problems: readonly ConfigProblem[]): void;
+  replace(part: string, objects: readonly ConfigObject[], problems: readonly ConfigProblem[], options?: PartOptions): void;
   unreadable(part: string, problems: readonly ConfigProblem[]): void;
   remove(part: string): void;
+}
+
+export interface PartOptions {
+  /** Something in the part could not be read, or may not be written yet: objects missing from the list stay as they are. */
+  incomplete?: boolean;
+  /** Among parts of one source that hold the same object, the lowest wins; then the part's name decides. Default 0. */
+  order?: number;
 }

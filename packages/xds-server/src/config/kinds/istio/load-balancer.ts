@@ -1,0 +1,110 @@
+import type { LoadBalancer } from '../../../model/traffic-policy.js';
+import type { Fields } from '../../fields.js';
+
+const simple = {
+  UNSPECIFIED: 'default',
+  LEAST_REQUEST: 'least-request',
+  LEAST_CONN: 'least-request',
+  ROUND_ROBIN: 'round-robin',
+  RANDOM: 'random',
+  PASSTHROUGH: 'passthrough',
+} as const;
+
+type ConsistentHash = NonNullable<LoadBalancer['consistentHash']>;
+type LocalitySetting = NonNullable<LoadBalancer['locality']>;
+
+export function readLoadBalancer(fields: Fields | undefined): LoadBalancer | undefined {
+  if (!fields) return undefined;
+  fields.exclusive('simple', 'consistentHash');
+  fields.exclusive('warmup', 'warmupDurationSecs');
+  const name = fields.oneOf('simple', Object.keys(simple) as (keyof typeof simple)[]);
+  const consistentHash = readConsistentHash(fields.object('consistentHash'));
+  const locality = readLocality(fields.object('localityLbSetting'));
+  const warmupMs = readWarmup(fields.object('warmup')) ?? fields.duration('warmupDurationSecs');
+  fields.unimplemented({ zoneAwareLbSetting: 'use localityLbSetting' });
+  fields.finish();
+  return {
+    simple: name ? simple[name] : 'default',
+    ...(consistentHash && { consistentHash }),
+    ...(warmupMs !== undefined && { warmupMs }),
+    ...(locality && { locality }),
+  };
+}
+
+function readWarmup(fields: Fields | undefined): number | undefined {
+  if (!fields) return undefined;
+  const duration = fields.duration('duration');
+  if (!fields.has('duration')) fields.error('duration', 'is required');
+  fields.unimplemented({ minimumPercent: 'warm-up starts at 10 %', aggression: 'warm-up is linear' });
+  fields.finish();
+  return duration;
+}
+
+function readConsistentHash(fields: Fields | undefined): ConsistentHash | undefined {
+  if (!fields) return undefined;
+  fields.exclusive('httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName');
+  fields.exclusive('ringHash', 'maglev');
+  const header = fields.string('httpHeaderName');
+  const sourceIp = fields.boolean('useSourceIp');
+  const queryParameter = fields.string('httpQueryParameterName');
+  const cookie = readCookie(fields.object('httpCookie'));
+  const ring = fields.object('ringHash');
+  const minimumRingSize = fields.integer('minimumRingSize', { max: 8_388_608 });
+  const minimumSize = ring?.integer('minimumRingSize', { max: 8_388_608 }) ?? minimumRingSize ?? 1024;
+  ring?.finish();
+  const maglev = fields.object('maglev');
+  const tableSize = maglev?.integer('tableSize', { min: 2, max: 5_000_011 }) ?? 65537;
+  if (maglev && !isPrime(tableSize)) maglev.error('tableSize', `must be a prime number, ${tableSize} is not`);
+  maglev?.finish();
+  if (!header && !cookie && !sourceIp && !queryParameter) {
+    fields.report.error(fields.path, 'needs one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName');
+  }
+  fields.finish();
+  return {
+    ...(header && { header: header.toLowerCase() }),
+    ...(cookie && { cookie }),
+    ...(sourceIp && { sourceIp }),
+    ...(queryParameter && { queryParameter }),
+    ...(maglev ? { maglev: { tableSize } } : { ring: { minimumSize } }),
+  };
+}
+
+function readCookie(fields: Fields | undefined): ConsistentHash['cookie'] {
+  if (!fields) return undefined;
+  const name = fields.requiredString('name');
+  const path = fields.string('path') ?? '';
+  // A ttl of 0 is a session cookie; no ttl at all means that no cookie is made (Istio, HTTPCookie).
+  const ttlMs = fields.duration('ttl');
+  fields.unimplemented({ attributes: 'cookies are made without further attributes' });
+  fields.finish();
+  return { name, path, ...(ttlMs !== undefined && { ttlMs }) };
+}
+
+function readLocality(fields: Fields | undefined): LocalitySetting | undefined {
+  if (!fields) return undefined;
+  fields.exclusive('distribute', 'failover');
+  fields.exclusive('distribute', 'failoverPriority');
+  const distribute = fields.list('distribute').map((entry) => {
+    const from = entry.requiredString('from');
+    const shares = entry.object('to');
+    const to = Object.fromEntries(shares?.keys().map((place) => [place, shares.integer(place, { min: 1, max: 100 }) ?? 0]) ?? []);
+    const sum = Object.values(to).reduce((total, share) => total + share, 0);
+    if (sum !== 100) entry.error('to', `the shares must sum to 100, not ${sum}`);
+    entry.finish();
+    return { from, to };
+  });
+  const failover = fields.list('failover').map((entry) => {
+    const pair = { from: entry.requiredString('from'), to: entry.requiredString('to') };
+    if (pair.from === pair.to) entry.error('to', 'must be another region');
+    entry.finish();
+    return pair;
+  });
+  const setting = { enabled: fields.boolean('enabled') ?? true, distribute, failover, failoverPriority: fields.strings('failoverPriority') };
+  fields.finish();
+  return setting;
+}
+
+function isPrime(value: number): boolean {
+  for (let divisor = 2; divisor * divisor <= value; divisor++) if (value % divisor === 0) return false;
+  return value > 1;
+}

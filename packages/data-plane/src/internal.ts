@@ -15,3 +15,4 @@ export { httpFailure, isCallerError } from './transport/http-failure.js';
 export { HttpTransport } from './transport/http-transport.js';
 export type { Host } from './upstream/host.js';
 export type { UpstreamCluster } from './upstream/upstream-cluster.js';
+export { systemClock, type Clock, type TlsContexts } from '@weft/spiffe';

@@ -1,0 +1,95 @@
+// undici's handler for one attempt at one host.
+import { httpFailure, isCallerError, type UpstreamAttempt } from '@weft/data-plane/internal';
+import type { Dispatcher } from 'undici';
+import type { HttpExchange } from './http-exchange.js';
+import { headerObject, HttpResponseHead, rawHeaders, type HeaderObject } from './response-head.js';
+
+/** Of a response that is thrown away: reading up to so much keeps its connection, which is worth more than the bytes. */
+const drainedBytes = 65_536;
+const drainedMs = 1000;
+
+export class AttemptHandler implements Dispatcher.DispatchHandler {
+  readonly #exchange: HttpExchange;
+  readonly #attempt: UpstreamAttempt;
+  controller: Dispatcher.DispatchController | undefined;
+  #state: 'waiting' | 'forwarding' | 'draining' | 'over' = 'waiting';
+  #received = 0;
+  #reason: Error | undefined;
+  #drainTimer: NodeJS.Timeout | undefined;
+
+  constructor(exchange: HttpExchange, attempt: UpstreamAttempt) {
+    this.#exchange = exchange;
+    this.#attempt = attempt;
+    attempt.abort = (reason) => this.#abort(reason);
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller;
+    // Given up while it waited for a connection.
+    if (this.#state === 'over') controller.abort(this.#reason!);
+    else if (this.#exchange.paused) controller.pause();
+  }
+
+  onRequestSent(): void {
+    if (this.#state !== 'over') this.#exchange.requestSent(this);
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: HeaderObject, statusMessage?: string): void {
+    if (this.#state !== 'waiting') return;
+    if (status < 200) {
+      this.#exchange.information(status, headers);
+      return;
+    }
+    const head = new HttpResponseHead(status, headers);
+    if (this.#attempt.onHead(head) === 'discard') {
+      this.#drain(controller, headers);
+      return;
+    }
+    this.#state = 'forwarding';
+    const { edited } = head;
+    if (edited) this.#exchange.forwardHead(head.status, headerObject(edited), rawHeaders(edited), statusMessage ?? '');
+    else this.#exchange.forwardHead(head.status, headers, (controller.rawHeaders ?? null) as Buffer[] | null, statusMessage ?? '');
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#received += chunk.length;
+    if (this.#state === 'forwarding') this.#exchange.forwardData(chunk);
+    else if (this.#state === 'draining' && this.#received > drainedBytes) this.#abort(new Error('the discarded response is too long to read'), controller);
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController, trailers: HeaderObject): void {
+    const was = this.#state;
+    this.#state = 'over';
+    clearTimeout(this.#drainTimer);
+    if (was !== 'forwarding') return;
+    this.#exchange.rawTrailers = (controller.rawTrailers ?? null) as Buffer[] | null;
+    this.#attempt.onEnd({ bytesSent: this.#exchange.body?.bytes ?? 0, bytesReceived: this.#received });
+    this.#exchange.finish(trailers);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    const was = this.#state;
+    this.#state = 'over';
+    clearTimeout(this.#drainTimer);
+    if (was !== 'waiting' && was !== 'forwarding') return;
+    if (isCallerError(error) || (this.#exchange.body?.error !== undefined && this.#exchange.body.error === error)) this.#exchange.callerFailed(error);
+    else this.#attempt.onFailure(httpFailure(error, this.controller !== undefined));
+  }
+
+  #drain(controller: Dispatcher.DispatchController, headers: HeaderObject): void {
+    if (this.#state === 'over') return;
+    this.#state = 'draining';
+    if (Number(headers['content-length'] ?? 0) > drainedBytes) return this.#abort(new Error('the discarded response is too long to read'), controller);
+    this.#drainTimer = setTimeout(() => this.#abort(new Error('the discarded response takes too long to read'), controller), drainedMs);
+    this.#drainTimer.unref();
+    controller.resume();
+  }
+
+  #abort(reason: Error, controller = this.controller): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    this.#reason = reason;
+    clearTimeout(this.#drainTimer);
+    controller?.abort(reason);
+  }
+}

@@ -1,0 +1,222 @@
+// One HTTP request of the application: the engine decides, this moves. Chunks go from the host's pool to the caller without passing the engine.
+import { HeaderMap, MeshError, type Downstream, type HttpTransport, type LocalReply, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
+import type { Dispatcher } from 'undici';
+import { AttemptHandler } from './attempt-handler.js';
+import type { RequestBody } from './request-body.js';
+import { headerObject, rawHeaders, type HeaderObject } from './response-head.js';
+
+export interface ExchangeServices {
+  readonly engine: OutboundEngine;
+  readonly transport: HttpTransport;
+  /** Counts exchanges, so that closing can wait for them. */
+  started(): void;
+  ended(): void;
+}
+
+export interface ExchangeOptions {
+  /** undici's own timeouts, where the caller sets them; milliseconds. */
+  readonly headersTimeout?: number | null | undefined;
+  readonly bodyTimeout?: number | null | undefined;
+  readonly blocking?: boolean | undefined;
+  readonly reset?: boolean | undefined;
+}
+
+/** Also the controller that the caller sees: it stays while attempts come and go. */
+export abstract class HttpExchange implements Downstream, Dispatcher.DispatchController {
+  readonly #services: ExchangeServices;
+  readonly head: RequestHead;
+  readonly body: RequestBody | undefined;
+  readonly #options: ExchangeOptions;
+  #stream: OutboundStream | undefined;
+  #attempt: AttemptHandler | undefined;
+  #sent = false;
+  #over = false;
+  #reason: Error | null = null;
+  paused = false;
+  rawHeaders: Buffer[] | string[] | HeaderObject | null = null;
+  rawTrailers: Buffer[] | string[] | HeaderObject | null = null;
+
+  constructor(services: ExchangeServices, head: RequestHead, body: RequestBody | undefined, options: ExchangeOptions) {
+    this.#services = services;
+    this.head = head;
+    this.body = body;
+    this.#options = options;
+    services.started();
+  }
+
+  protected abstract emitInformation(status: number, headers: HeaderObject): void;
+  protected abstract emitHead(status: number, headers: HeaderObject, statusMessage: string): void;
+  protected abstract emitData(chunk: Buffer): void;
+  protected abstract emitEnd(trailers: HeaderObject): void;
+  protected abstract emitError(error: Error): void;
+
+  start(snapshot: OutboundListenerSnapshot): void {
+    if (this.#over) return;
+    // The engine may reach the host, or the end of the request, before `start` returns.
+    const stream = this.#services.engine.start(snapshot, this.head, this);
+    this.#stream = stream;
+    // The caller's mistake came out while the first attempt was being made.
+    if (this.#over) stream.cancel();
+    else if (this.#sent) stream.requestEnd(this.body?.bytes ?? 0);
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  // What the engine asks for.
+
+  get replayable(): boolean {
+    return this.body?.replayable ?? true;
+  }
+
+  connect(attempt: UpstreamAttempt): void {
+    const handler = new AttemptHandler(this, attempt);
+    this.#attempt = handler;
+    let dispatcher: Dispatcher;
+    try {
+      dispatcher = this.#services.transport.dispatcher(attempt.host, attempt.cluster);
+    } catch (error) {
+      handler.onResponseError(null, error as Error);
+      return;
+    }
+    const { head } = attempt;
+    const headers = ['host', head.authority];
+    const { raw } = head.headers;
+    for (let i = 0; i < raw.length; i++) headers.push(raw[i]!);
+    const { headersTimeout, bodyTimeout, blocking, reset } = this.#options;
+    const idle = attempt.idleTimeoutMs;
+    dispatcher.dispatch(
+      {
+        path: head.path,
+        method: head.method,
+        headers,
+        body: this.body ? (this.body.open() as Buffer) : null,
+        headersTimeout: earlier(headersTimeout, idle),
+        bodyTimeout: earlier(bodyTimeout, idle),
+        ...(blocking !== undefined && { blocking }),
+        ...(reset !== undefined && { reset }),
+      },
+      handler,
+    );
+  }
+
+  reply(reply: LocalReply): void {
+    if (this.#over) return;
+    if (reply.error) return this.fail(reply.error);
+    const body = Buffer.from(reply.body as string);
+    const headers = new HeaderMap();
+    for (const [name, value] of reply.headers ?? []) headers.add(name, value);
+    if (body.length > 0) {
+      headers.set('content-length', String(body.length));
+      if (!headers.has('content-type')) headers.add('content-type', 'text/plain');
+    }
+    this.rawHeaders = rawHeaders(headers);
+    this.guarded(() => {
+      this.emitHead(reply.status, headerObject(headers), '');
+      if (body.length > 0 && this.head.method !== 'HEAD' && !this.#over) this.emitData(body);
+    });
+    this.finish({});
+  }
+
+  breakOff(error: Error): void {
+    this.fail(error);
+  }
+
+  // What attempts report. Only the present one is heard.
+
+  requestSent(attempt: AttemptHandler): void {
+    if (attempt !== this.#attempt) return;
+    this.#sent = true;
+    this.#stream?.requestEnd(this.body?.bytes ?? 0);
+  }
+
+  information(status: number, headers: HeaderObject): void {
+    if (!this.#over) this.guarded(() => this.emitInformation(status, headers));
+  }
+
+  forwardHead(status: number, headers: HeaderObject, raw: HttpExchange['rawHeaders'], statusMessage: string): void {
+    this.rawHeaders = raw;
+    this.guarded(() => this.emitHead(status, headers, statusMessage));
+  }
+
+  forwardData(chunk: Buffer): void {
+    if (this.#over) return;
+    try {
+      this.emitData(chunk);
+    } catch (error) {
+      this.abort(error as Error);
+    }
+  }
+
+  finish(trailers: HeaderObject): void {
+    if (this.#over) return;
+    this.#end();
+    this.emitEnd(trailers);
+  }
+
+  /** The caller's request or its own stream is at fault, or the caller went away: no host is to blame. */
+  callerFailed(error: Error): void {
+    if (this.#over) return;
+    this.#stream?.cancel(error);
+    this.fail(error);
+  }
+
+  fail(error: Error): void {
+    if (this.#over) return;
+    this.#end();
+    this.emitError(error);
+  }
+
+  // The controller of the caller.
+
+  get aborted(): boolean {
+    return this.#reason !== null;
+  }
+
+  get reason(): Error | null {
+    return this.#reason;
+  }
+
+  abort(reason?: Error): void {
+    if (this.#over) return;
+    this.#reason = reason ?? new DOMException('The request was aborted', 'AbortError');
+    this.callerFailed(this.#reason);
+  }
+
+  pause(): void {
+    this.paused = true;
+    this.#attempt?.controller?.pause();
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.#attempt?.controller?.resume();
+  }
+
+  /** An application's handler that throws has given up its request. */
+  protected guarded(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.abort(error as Error);
+    }
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.body?.close();
+    this.#services.ended();
+  }
+}
+
+/** undici: 0 is off; null and undefined mean its 300 s, which the mesh has already turned off at the pool. */
+function earlier(own: number | null | undefined, idle: number): number {
+  return own && idle ? Math.min(own, idle) : own || idle;
+}
+
+/** An upgrade would leave HTTP, and with it routes and policy. */
+export function refuseUpgrade(method: string, upgrade: unknown): MeshError | undefined {
+  if (method !== 'CONNECT' && (upgrade === undefined || upgrade === null || upgrade === false)) return undefined;
+  return new MeshError('WEFT_UNSUPPORTED', `${method === 'CONNECT' ? 'CONNECT' : `upgrade to ${String(upgrade)}`} through the mesh`);
+}

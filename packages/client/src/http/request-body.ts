@@ -1,0 +1,131 @@
+// A request body that can be sent again: bodies at hand as they are, streams through a bounded buffer.
+import { Readable } from 'node:stream';
+
+/** What undici takes. */
+export type BodyInput = string | Uint8Array | ArrayBuffer | ArrayBufferView | Blob | object | null | undefined;
+type Chunk = string | Uint8Array;
+
+export interface RequestBody {
+  /** The body from its start, for one attempt. */
+  open(): unknown;
+  readonly replayable: boolean;
+  /** Sent so far, or the length where it is known. */
+  readonly bytes: number;
+  /** Why the application's own stream failed. */
+  readonly error: Error | undefined;
+  /** Lets go of a stream that nobody reads any more. */
+  close(): void;
+}
+
+/** @param limit bytes of a stream kept for another attempt; beyond it the body is sent once. */
+export function requestBody(body: BodyInput, limit: number): RequestBody | undefined {
+  if (body === null || body === undefined) return undefined;
+  if (typeof body === 'string') return body === '' ? undefined : new FixedBody(Buffer.from(body));
+  if (body instanceof ArrayBuffer || ArrayBuffer.isView(body) || body instanceof Blob || isFormData(body)) return new FixedBody(body);
+  if (Symbol.asyncIterator in body) return new StreamBody(body as AsyncIterable<Chunk>, limit);
+  if (Symbol.iterator in body) return new StreamBody(body as Iterable<Chunk>, limit);
+  // undici has the words for what it does not take.
+  return new FixedBody(body);
+}
+
+function isFormData(body: object): boolean {
+  return (body as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === 'FormData';
+}
+
+class FixedBody implements RequestBody {
+  readonly replayable = true;
+  readonly error = undefined;
+  readonly bytes: number;
+  readonly #value: object;
+
+  constructor(value: object) {
+    this.#value = value;
+    this.bytes = ArrayBuffer.isView(value) || value instanceof ArrayBuffer ? value.byteLength : value instanceof Blob ? value.size : 0;
+  }
+
+  open(): object {
+    return this.#value;
+  }
+
+  close(): void {}
+}
+
+class StreamBody implements RequestBody {
+  readonly #source: AsyncIterable<Chunk> | Iterable<Chunk>;
+  readonly #limit: number;
+  #iterator: AsyncIterator<Chunk> | Iterator<Chunk> | undefined;
+  #kept: Chunk[] = [];
+  #keptBytes = 0;
+  #overflowed = false;
+  #ended = false;
+  #pulling: Promise<Chunk | undefined> | undefined;
+  bytes = 0;
+  error: Error | undefined;
+
+  constructor(source: AsyncIterable<Chunk> | Iterable<Chunk>, limit: number) {
+    this.#source = source;
+    this.#limit = limit;
+  }
+
+  get replayable(): boolean {
+    return !this.#overflowed && this.error === undefined;
+  }
+
+  async *open(): AsyncGenerator<Chunk, void, undefined> {
+    let next = 0;
+    for (;;) {
+      if (next < this.#kept.length) {
+        yield this.#kept[next++]!;
+        continue;
+      }
+      if (this.#ended) return;
+      const chunk = await this.#pull();
+      // A kept chunk is found above; one that was too much is here or nowhere.
+      if (this.#overflowed && chunk !== undefined) yield chunk;
+    }
+  }
+
+  close(): void {
+    this.#kept = [];
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#source instanceof Readable) this.#source.destroy();
+    else void Promise.resolve(this.#iterator?.return?.()).catch(() => undefined);
+  }
+
+  /** Shared by an attempt that was given up while it waited and the one after it, so that no chunk is lost between them. */
+  #pull(): Promise<Chunk | undefined> {
+    this.#pulling ??= this.#next().finally(() => (this.#pulling = undefined));
+    return this.#pulling;
+  }
+
+  async #next(): Promise<Chunk | undefined> {
+    try {
+      this.#iterator ??= iterate(this.#source);
+      const { done, value } = await this.#iterator.next();
+      if (done === true) {
+        this.#ended = true;
+        return undefined;
+      }
+      const length = Buffer.byteLength(value);
+      this.bytes += length;
+      if (!this.#overflowed && this.#keptBytes + length <= this.#limit) {
+        this.#kept.push(value);
+        this.#keptBytes += length;
+      } else {
+        // The one reader has had all that was kept.
+        this.#overflowed = true;
+        this.#kept = [];
+      }
+      return value;
+    } catch (error) {
+      this.error = error as Error;
+      this.#ended = true;
+      throw error;
+    }
+  }
+}
+
+function iterate(source: AsyncIterable<Chunk> | Iterable<Chunk>): AsyncIterator<Chunk> | Iterator<Chunk> {
+  return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+}

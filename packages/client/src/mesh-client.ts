@@ -1,0 +1,67 @@
+import { HttpTransport, MeshError, type OutboundEngine, type TlsContexts } from '@weft/data-plane/internal';
+import { Dispatcher1Wrapper, type Dispatcher } from 'undici';
+import type { ExchangeServices } from './http/http-exchange.js';
+import { currentGlobal, installDispatcher } from './http/install.js';
+import { MeshDispatcher } from './http/mesh-dispatcher.js';
+import { Passage, type OutboundTrafficPolicy } from './http/passage.js';
+import { meshRequest, type MeshRequestOptions, type MeshResponse, type RequestServices } from './http/request.js';
+import { InFlight } from './in-flight.js';
+
+export interface MeshClientOptions {
+  readonly engine: OutboundEngine;
+  readonly tls: TlsContexts | undefined;
+  readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
+  /** Bytes of a streamed request body that are kept so that it can be sent again. Default 64 KiB. */
+  readonly replayBytes?: number;
+}
+
+// The built-in one, so that its classes (Response, FormData, Headers) are those the application has as globals.
+const builtInFetch = globalThis.fetch;
+
+/** The HTTP side of a mesh client, over one engine. */
+export class MeshClient {
+  readonly dispatcher: MeshDispatcher;
+  readonly #inFlight = new InFlight();
+  readonly #transport: HttpTransport;
+  readonly #request: RequestServices;
+  readonly #fetchDispatcher: Dispatcher1Wrapper;
+  #uninstall: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor({ engine, tls, outboundTrafficPolicy = 'ALLOW_ANY', replayBytes = 65_536 }: MeshClientOptions) {
+    this.#transport = new HttpTransport({ tls });
+    const exchange: ExchangeServices = { engine, transport: this.#transport, started: () => this.#inFlight.add(), ended: () => this.#inFlight.remove() };
+    const passage = new Passage(engine, outboundTrafficPolicy);
+    this.dispatcher = new MeshDispatcher({ services: exchange, passage, replayBytes });
+    this.dispatcher.fallback = currentGlobal;
+    this.dispatcher.onClose = () => this.close();
+    this.#request = { exchange, dispatcher: this.dispatcher, passage, replayBytes, closed: () => this.#closing !== undefined };
+    // The bundled fetch knows only handlers of undici 7's form on some versions of Node.
+    this.#fetchDispatcher = new Dispatcher1Wrapper(this.dispatcher);
+  }
+
+  readonly fetch = ((input: string | URL | Request, init?: RequestInit) =>
+    builtInFetch(input, { ...init, dispatcher: this.#fetchDispatcher as unknown as Dispatcher } as RequestInit)) as typeof globalThis.fetch;
+
+  readonly request = (url: string | URL, options?: MeshRequestOptions): Promise<MeshResponse> => meshRequest(this.#request, url, options);
+
+  install(): () => void {
+    if (this.#closing) throw new MeshError('WEFT_CLOSED', 'install() after close()');
+    const uninstall = installDispatcher(this.dispatcher);
+    this.#uninstall = uninstall;
+    return uninstall;
+  }
+
+  /** No new requests; resolves when those that run have ended. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#uninstall?.();
+    this.dispatcher.refuse();
+    await this.#inFlight.drained();
+    await this.#transport.close();
+  }
+}

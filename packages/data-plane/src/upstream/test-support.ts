@@ -1,0 +1,86 @@
+// Short forms of configurations for tests.
+import { FakeClock } from '@weft/spiffe/testing';
+import { legacyLoadBalancing } from '../load-balancing/builtin.js';
+import type { ClusterConfig, EndpointConfig, EndpointsConfig, LocalityEndpointsConfig, ThresholdsConfig } from '../resource/cluster-config.js';
+import type { Logger } from '../telemetry/logger.js';
+import type { ResourceType } from '../xds/resource-type.js';
+import type { ResourceWatcher, XdsClient } from '../xds/xds-client.js';
+import { Cluster, type ClusterContext } from './cluster.js';
+import { Host } from './host.js';
+import { hostKey } from './host-set.js';
+
+export const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+export function endpoint(address: string, more: Partial<EndpointConfig> = {}): EndpointConfig {
+  return { address, port: 80, hostname: '', weight: 1, health: 'healthy', metadata: {}, identityMissing: false, ...more };
+}
+
+export function host(address: string, more: Partial<EndpointConfig> = {}): Host {
+  const config = endpoint(address, more);
+  return new Host('c', hostKey(config), config);
+}
+
+export function locality(endpoints: readonly (string | EndpointConfig)[], more: Partial<LocalityEndpointsConfig> = {}): LocalityEndpointsConfig {
+  return { region: '', zone: '', subZone: '', weight: 1, priority: 0, endpoints: endpoints.map((item) => (typeof item === 'string' ? endpoint(item) : item)), ...more };
+}
+
+export function endpoints(localities: readonly (LocalityEndpointsConfig | readonly string[])[], more: Partial<EndpointsConfig> = {}): EndpointsConfig {
+  return { clusterName: 'c', localities: localities.map((item) => ('endpoints' in item ? item : locality(item))), drops: [], overprovisioningFactor: 140, ...more };
+}
+
+const thresholds: ThresholdsConfig = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 };
+
+export function clusterConfig(more: Partial<ClusterConfig> = {}): ClusterConfig {
+  return {
+    name: 'c', type: { kind: 'eds', serviceName: '' }, connectTimeoutMs: 5000, loadBalancing: legacyLoadBalancing('ROUND_ROBIN'), thresholds: { default: thresholds, high: thresholds },
+    idleTimeoutMs: 3_600_000, protocol: 'http1', transportSockets: [{ name: '', match: {} }], healthyPanicThreshold: 50, overprovisioningFactor: 140, localityWeighted: false,
+    closeConnectionsOnHostHealthFailure: false, metadata: {}, ...more,
+  };
+}
+
+export function limits(more: Partial<ThresholdsConfig>): ClusterConfig['thresholds'] {
+  return { default: { ...thresholds, ...more }, high: thresholds };
+}
+
+export function clusterContext(more: Partial<ClusterContext> = {}): ClusterContext & { clock: FakeClock } {
+  return { random: () => 0, logger: silent, clock: new FakeClock(0), ...more } as ClusterContext & { clock: FakeClock };
+}
+
+export function cluster(config: Partial<ClusterConfig>, of: EndpointsConfig, context: ClusterContext = clusterContext()): Cluster {
+  const made = new Cluster(clusterConfig(config), context);
+  made.setEndpoints(of);
+  return made;
+}
+
+/** Answers like an xDS client whose control plane is the test. */
+export class FakeXds implements XdsClient {
+  readonly watchers = new Map<string, ResourceWatcher<never>>();
+
+  watch<T>(type: ResourceType<T>, name: string, watcher: ResourceWatcher<T>) {
+    const key = `${type.name}/${name}`;
+    this.watchers.set(key, watcher as ResourceWatcher<never>);
+    return { close: () => void this.watchers.delete(key) };
+  }
+
+  send(key: string, resource: unknown): void {
+    this.watcher(key).onResource(resource as never);
+  }
+
+  watcher(key: string): ResourceWatcher<never> {
+    const found = this.watchers.get(key);
+    if (!found) throw new Error(`nobody watches ${key}`);
+    return found;
+  }
+
+  status() {
+    return { servers: [], resources: [] };
+  }
+
+  close(): void {
+    this.watchers.clear();
+  }
+}
+
+export function resourceType<T>(name: string): ResourceType<T> {
+  return { typeUrl: `type/${name}`, name, fullState: false, decode: () => { throw new Error('not decoded here'); } };
+}

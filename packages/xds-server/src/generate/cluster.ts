@@ -66,7 +66,6 @@ function endpointDiscovery(context: GenerateContext, profile: ProfileName, targe
   return {
     clusterDiscoveryType: { case: 'type', value: kind.logical ? DiscoveryType.LOGICAL_DNS : DiscoveryType.STRICT_DNS },
     loadAssignment: loadAssignment(context, profile, target, kind.logical ? endpoints.slice(0, 1) : endpoints),
-    respectDnsTtl: true,
     dnsLookupFamily: DnsLookupFamily.V4_PREFERRED,
   };
 }

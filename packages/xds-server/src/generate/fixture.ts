@@ -20,9 +20,13 @@ export interface TestMesh {
   authorities?: readonly string[];
 }
 
-export function contextOf(objects: readonly ModelObject[], { settings, node, authorities = [] }: TestMesh = {}): TestContext {
-  const model = new MeshModel(settings);
+export function contextOf(objects: readonly ModelObject[], mesh: TestMesh = {}): TestContext {
+  const model = new MeshModel(mesh.settings);
   model.replace('test', objects);
+  return contextOfModel(model, mesh);
+}
+
+export function contextOfModel(model: MeshModel, { node, authorities = [] }: Omit<TestMesh, 'settings'> = {}): TestContext {
   const warnings: string[] = [];
   const facets = new Set<string>();
   const dependencies = new Set<string>();

@@ -28,7 +28,7 @@ export function routeConfiguration(context: GenerateContext, profile: ProfileNam
 }
 
 export function virtualHost(context: GenerateContext, profile: ProfileName, target: OutboundTarget): VirtualHostInit {
-  return { name: hostPort(target.host, target.port), domains: virtualHostDomains(context, target), routes: targetRoutes(context, profile, target) };
+  return { name: hostPort(target.host, target.port), domains: virtualHostDomains(context, profile, target), routes: targetRoutes(context, profile, target) };
 }
 
 /** Envoy cuts off direct responses at 4 KiB unless told otherwise. */

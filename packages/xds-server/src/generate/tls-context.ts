@@ -22,7 +22,7 @@ export function clusterTls(context: GenerateContext, profile: ProfileName, targe
   if (tls?.mode === 'disable') return {};
   if (tls?.mode === 'simple' || tls?.mode === 'mutual') {
     if (profile === 'grpc') return `tls.mode ${tls.mode.toUpperCase()} names files, gRPC takes certificates only from its bootstrap`;
-    return { transportSocket: tlsSocket(originated(tls, target, http2)) };
+    return { transportSocket: tlsSocket(originated(profile, tls, target, http2)) };
   }
   if (profile === 'grpc') return grpcTls(context, target, http2);
   if (target.service.location === 'external' && tls === undefined) return {};
@@ -55,7 +55,9 @@ function endpointStates(context: GenerateContext, target: ClusterTarget) {
 
 function meshContext(context: GenerateContext, profile: ProfileName, target: ClusterTarget, http2: boolean): Init<typeof UpstreamTlsContextSchema> {
   const { tls } = target.policy;
-  const names = tls && tls.subjectAltNames.length > 0 ? [...tls.subjectAltNames] : expectedIdentities(context, target.service);
+  const known = tls && tls.subjectAltNames.length > 0 ? [...tls.subjectAltNames] : expectedIdentities(context, target.service);
+  // No names would mean "any certificate of our authority". Endpoints may come with an identity before this list does.
+  const names = known.length > 0 ? known : [`spiffe://${context.model.settings.trustDomain}/no-identity-known`];
   return {
     commonTlsContext: { ...(profile === 'envoy' ? envoyMesh(names) : providerMesh(names)), alpnProtocols: ['istio', http2 ? 'h2' : 'http/1.1'] },
     sni: tls?.sni ?? outboundSni(target.name),
@@ -84,15 +86,20 @@ function envoyMesh(names: readonly string[]): CommonTlsInit {
     validationContextType: {
       case: 'combinedValidationContext',
       value: {
-        defaultValidationContext: { matchTypedSubjectAltNames: names.map((name) => ({ sanType: name.includes('://') ? SanType.URI : SanType.DNS, matcher: exactMatcher(name) })) },
+        defaultValidationContext: typedNames(names),
         validationContextSdsSecretConfig: { name: 'ROOTCA', sdsConfig: overAds },
       },
     },
   };
 }
 
+/** Envoy deprecates the untyped list: there a DNS name that looks like a URI would pass for one (CVE-2022-21656). */
+function typedNames(names: readonly string[]) {
+  return { matchTypedSubjectAltNames: names.map((name) => ({ sanType: name.includes('://') ? SanType.URI : SanType.DNS, matcher: exactMatcher(name) })) };
+}
+
 /** SIMPLE and MUTUAL: the application's own certificates, for hosts outside the mesh. */
-function originated(tls: ClientTls, { service }: ClusterTarget, http2: boolean): Init<typeof UpstreamTlsContextSchema> {
+function originated(profile: ProfileName, tls: ClientTls, { service }: ClusterTarget, http2: boolean): Init<typeof UpstreamTlsContextSchema> {
   const sni = tls.sni ?? (service.host.startsWith('*') ? '' : service.host);
   const names = tls.subjectAltNames.length > 0 ? tls.subjectAltNames : sni === '' ? [] : [sni];
   const file = (filename: string) => ({ specifier: { case: 'filename', value: filename } }) as const;
@@ -106,7 +113,7 @@ function originated(tls: ClientTls, { service }: ClusterTarget, http2: boolean):
         : {
             validationContextType: {
               case: 'validationContext',
-              value: { trustedCa: file(tls.caCertificates ?? systemRoots), matchSubjectAltNames: names.map((name) => exactMatcher(name)) },
+              value: { trustedCa: file(tls.caCertificates ?? systemRoots), ...(profile === 'envoy' ? typedNames(names) : { matchSubjectAltNames: names.map((name) => exactMatcher(name)) }) },
             },
           }),
       alpnProtocols: [http2 ? 'h2' : 'http/1.1'],

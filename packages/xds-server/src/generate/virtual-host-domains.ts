@@ -1,13 +1,14 @@
 import { isIP } from 'node:net';
-import type { GenerateContext } from './generator.js';
+import type { GenerateContext, ProfileName } from './generator.js';
 import { bracketed } from './name.js';
 import { schemePort, schemePorts, type OutboundTarget } from './outbound-target.js';
 
 /**
- * Every spelling of a target that a client of this namespace may dial, with and without port. gRPC has no
- * `ignore_port_in_host_matching`, and fetch cannot tell `:80` from no port, so both forms are always listed.
+ * Every spelling of a target that a client of this namespace may dial, with and without port: gRPC has no
+ * `ignore_port_in_host_matching`, and fetch cannot tell `:80` from no port. Envoy has it, and needs it where its port is shifted.
  */
-export function virtualHostDomains(context: GenerateContext, target: OutboundTarget): string[] {
+export function virtualHostDomains(context: GenerateContext, profile: ProfileName, target: OutboundTarget): string[] {
+  if (profile === 'envoy') return hostSpellings(context, target);
   const ports = [target.port];
   const { service } = target;
   if (service) ports.push(...schemePorts.filter((port) => schemePort(service, port)?.number === target.port));

@@ -1,0 +1,85 @@
+// Envoy beside an application, as istiod sets it up for INTERCEPTION_MODE NONE: the application dials 127.0.0.1:PORT and the
+// Host header says which service is meant.
+import { packAny } from '@weft/xds-api';
+import { HttpConnectionManagerSchema } from '@weft/xds-api/http';
+import { ListenerSchema } from '@weft/xds-api/listener';
+import { TrafficDirection } from '@weft/xds-api/core';
+import { RouteConfigurationSchema } from '@weft/xds-api/route';
+import { corsFilter } from './cors.js';
+import { faultFilter } from './fault.js';
+import type { GenerateContext, GeneratedResource } from './generator.js';
+import { visibleHttpPorts } from './inventory.js';
+import { duration, encode, overAds, socketAddress } from './message.js';
+import { routerFilter } from './outbound-listener.js';
+import { namedTarget } from './outbound-target.js';
+import { directResponseLimit, virtualHost, type VirtualHostInit } from './route.js';
+
+const loopback = '127.0.0.1';
+
+/** Port numbers of visible services that speak HTTP, each once, in order. */
+export function httpPortNumbers(context: GenerateContext): number[] {
+  return [...new Set(visibleHttpPorts(context).map(({ port }) => port.number))].sort((a, b) => a - b);
+}
+
+export function envoyListenerName(port: number): string {
+  return `${loopback}_${port}`;
+}
+
+/** `127.0.0.1_PORT`, bound to the port shifted by the node's offset: the backend itself may listen on PORT. */
+export function envoyListener(context: GenerateContext, name: string): GeneratedResource | undefined {
+  const port = httpPortNumbers(context).find((candidate) => envoyListenerName(candidate) === name);
+  if (port === undefined) return undefined;
+  const bound = port + context.node.portOffset;
+  if (bound > 65_535) {
+    context.warn(`${name}: port ${port} plus offset ${context.node.portOffset} is no port`);
+    return undefined;
+  }
+  return encode(ListenerSchema, {
+    name,
+    address: socketAddress(loopback, bound),
+    trafficDirection: TrafficDirection.OUTBOUND,
+    filterChains: [
+      {
+        filters: [
+          {
+            name: 'envoy.filters.network.http_connection_manager',
+            configType: {
+              case: 'typedConfig',
+              value: packAny(HttpConnectionManagerSchema, {
+                statPrefix: `outbound_${loopback}_${port}`,
+                routeSpecifier: { case: 'rds', value: { configSource: overAds, routeConfigName: String(port) } },
+                httpFilters: [faultFilter(), corsFilter(), routerFilter()],
+                normalizePath: true,
+                // Istio's: a stream may be silent for as long as it likes; Envoy alone would end it after 5 minutes.
+                streamIdleTimeout: duration(0),
+              }),
+            },
+          },
+        ],
+      },
+    ],
+  });
+}
+
+/** `PORT`: the virtual hosts of all visible services on it, and 502 for every other host, as under REGISTRY_ONLY. */
+export function envoyRouteConfiguration(context: GenerateContext, name: string): GeneratedResource | undefined {
+  const port = httpPortNumbers(context).find((candidate) => String(candidate) === name);
+  if (port === undefined) return undefined;
+  const taken = new Set<string>();
+  const virtualHosts: VirtualHostInit[] = [];
+  for (const { service } of visibleHttpPorts(context).filter((candidate) => candidate.port.number === port)) {
+    const target = namedTarget(context, service.host, port);
+    if (target === undefined) continue;
+    const host = virtualHost(context, 'envoy', target);
+    // Envoy refuses the whole configuration for a domain in two virtual hosts: the first keeps it.
+    const domains = (host.domains ?? []).filter((domain) => !taken.has(domain));
+    for (const domain of domains) taken.add(domain);
+    if (domains.length > 0) virtualHosts.push({ ...host, domains });
+  }
+  virtualHosts.push({
+    name: 'block_all',
+    domains: ['*'],
+    routes: [{ name: 'block_all', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'directResponse', value: { status: 502 } } }],
+  });
+  return encode(RouteConfigurationSchema, { name, virtualHosts, ignorePortInHostMatching: true, ...directResponseLimit(virtualHosts) });
+}

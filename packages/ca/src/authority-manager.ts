@@ -38,6 +38,11 @@ export interface AuthorityManagerOptions {
 const key = 'ca/authorities';
 const backdateMs = 60_000;
 
+/** The trust domain of the authority that a store holds, if it holds one. */
+export async function storedTrustDomain(store: Store): Promise<string | undefined> {
+  return (await getJson<StoredAuthorities>(store, key))?.value.trustDomain;
+}
+
 /**
  * The roots of a trust domain and their rotation: prepare (publish a new root), activate (sign with it), remove the old. Each has a
  * key of its own, so a rotation also answers a stolen key. Every step is one compare-and-set in the store.

@@ -10,6 +10,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { CertificateAuthority, MemoryKeyManager, NamesRefused, StoreAuditSink, TtlError } from './index.js';
 
 const web = 'spiffe://td/ns/shop/sa/web';
+// The machine may be busy: only the condition decides.
+const until = (condition: () => void) => vi.waitFor(condition, { timeout: 15_000 });
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -194,12 +196,12 @@ describe("the control plane's own identity", () => {
     const first = await source.ready();
     expect(first.svid.certificates).toHaveLength(2);
     clock.advance(331_000);
-    await vi.waitFor(() => expect(source.current()!.svid.notAfter).toBeGreaterThan(first.svid.notAfter));
+    await until(() => expect(source.current()!.svid.notAfter).toBeGreaterThan(first.svid.notAfter));
     await ca.authorities.prepare();
     expect(source.current()!.bundles.get('td')!.authorities).toHaveLength(2);
     await ca.authorities.activate();
     clock.advance(0);
-    await vi.waitFor(() => expect(source.current()!.svid.leaf.checkIssued(ca.authorities.active().certificate)).toBe(true));
+    await until(() => expect(source.current()!.svid.leaf.checkIssued(ca.authorities.active().certificate)).toBe(true));
   });
 });
 

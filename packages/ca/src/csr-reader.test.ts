@@ -84,7 +84,7 @@ describe('readCsr', () => {
     ['text before it', `x\n${valid}`],
     ['text after it', `${valid}x`],
     ['base64 with a stray character', valid.replace('\n', '\n!')],
-    ['more than 4 KiB', valid.replace('\n', `\n${' '.repeat(4096)}`)],
+    ['more than 4 KiB', valid + ' '.repeat(4096)],
     ['many BEGIN lines', '-----BEGIN CERTIFICATE REQUEST-----'.repeat(100)],
     ['deep nesting', pem(Array.from({ length: 700 }).reduce<Buffer>((inner) => sequence(inner), Buffer.alloc(0)))],
     ['an indefinite length', pem(Buffer.concat([Buffer.from([0x30, 0x80]), derOf(valid).subarray(3), Buffer.from([0, 0])]))],

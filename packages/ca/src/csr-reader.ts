@@ -5,10 +5,9 @@ const longestPem = 4096;
 const begin = '-----BEGIN CERTIFICATE REQUEST-----';
 const end = '-----END CERTIFICATE REQUEST-----';
 const ecdsaWithSha256 = Buffer.from('300a06082a8648ce3d040302', 'hex');
-// SubjectPublicKeyInfo of an uncompressed P-256 point up to the 0x04. OpenSSL also reads explicit curve parameters, compressed
+// SubjectPublicKeyInfo of an uncompressed P-256 point up to the 0x04, lengths included, so that nothing can follow. OpenSSL also reads explicit curve parameters, compressed
 // points, other curves and trailing bytes; one spelling of one kind of key is enough.
 const p256Prefix = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d03010703420004', 'hex');
-const spkiLength = 91;
 const extensionRequest = '2a864886f70d01090e';
 const subjectAltName = '551d11';
 
@@ -51,22 +50,13 @@ function read(bytes: Buffer): Csr {
   if (!version.raw.equals(Buffer.from([tag.integer, 1, 0]))) throw new CsrError('the version must be 0');
   if (subject.tag !== tag.sequence) throw new CsrError('the subject is not a name');
   if (!algorithm.raw.equals(ecdsaWithSha256)) throw new CsrError('the signature algorithm must be ecdsa-with-SHA256');
-  if (spki.raw.length !== spkiLength || !spki.raw.subarray(0, p256Prefix.length).equals(p256Prefix)) throw new CsrError('the key must be an uncompressed P-256 point');
+  if (!spki.raw.subarray(0, p256Prefix.length).equals(p256Prefix)) throw new CsrError('the key must be an uncompressed P-256 point');
   if (signature.tag !== tag.bitString || signature.content[0] !== 0) throw new CsrError('the signature is not a whole number of bytes');
-  checkSignature(signature.content.subarray(1));
   const names = namesOf(attributes);
   const publicKey = keyOf(spki.raw);
   // Over the bytes as they came, not over an encoding of what was read.
   if (!verify('sha256', info.raw, publicKey, signature.content.subarray(1))) throw new CsrError('the signature is not by the key in the request');
-  return { publicKey, point: Buffer.from(spki.raw.subarray(spkiLength - 65)), names };
-}
-
-/** ECDSA-Sig-Value with minimal positive integers; OpenSSL re-encodes and compares as well, this keeps it out of its parser. */
-function checkSignature(bytes: Buffer): void {
-  const numbers = childrenOf(readDer(bytes), tag.sequence);
-  const minimal = ({ tag: kind, content }: DerNode) =>
-    kind === tag.integer && content.length > 0 && content.length <= 33 && content[0]! < 0x80 && !(content.length > 1 && content[0] === 0 && content[1]! < 0x80);
-  if (numbers.length !== 2 || !numbers.every(minimal)) throw new CsrError('the signature is not an ECDSA signature');
+  return { publicKey, point: Buffer.from(spki.raw.subarray(-65)), names };
 }
 
 function keyOf(spki: Buffer): KeyObject {

@@ -1,5 +1,5 @@
 export { CertificateAuthority, TtlError, type CertificateAuthorityOptions, type IssueRequest, type SignRequest } from './certificate-authority.js';
-export { AuthorityManager, type Authority, type AuthorityManagerOptions, type AuthorityState } from './authority-manager.js';
+export { AuthorityManager, storedTrustDomain, type Authority, type AuthorityManagerOptions, type AuthorityState } from './authority-manager.js';
 export { AuditLog, StoreAuditSink, type AuditEvent, type AuditSink } from './audit-log.js';
 export { CsrError, readCsr, type Csr } from './csr-reader.js';
 export { NamesRefused } from './csr-policy.js';

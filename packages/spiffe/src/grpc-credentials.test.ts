@@ -1,6 +1,6 @@
 import { Client, Metadata, Server, ServerCredentials, status, type ServiceError } from '@grpc/grpc-js';
 import { afterEach, expect, it } from 'vitest';
-import { channelCredentials, IdentityHolder, MeshServerCredentials, TlsContexts, type SvidSource } from './index.js';
+import { channelCredentials, controlPlaneCredentials, IdentityHolder, MeshServerCredentials, TlsContexts, X509Svid, type SvidSource } from './index.js';
 import { bundlesOf, TestAuthority } from './testing.js';
 
 const a = TestAuthority.create('td.a');
@@ -21,8 +21,8 @@ async function serve(source: SvidSource, requireClientCertificate = true) {
   return new Promise<number>((resolve, reject) => server.bindAsync('127.0.0.1:0', credentials, (error, port) => (error ? reject(error) : resolve(port))));
 }
 
-function dial(port: number, source: SvidSource, expectedIds: string[] = []) {
-  const client = new Client(`127.0.0.1:${port}`, channelCredentials(new TlsContexts(source), { expectedIds }), { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 100 });
+function dial(port: number, source: SvidSource, expectedIds: string[] = [], credentials = channelCredentials(new TlsContexts(source), { expectedIds })) {
+  const client = new Client(`127.0.0.1:${port}`, credentials, { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 100 });
   cleanups.push(() => client.close());
   return (waitForReady = false) =>
     new Promise<string>((resolve, reject) => {
@@ -49,6 +49,18 @@ it('takes an untrusted certificate for none where it is optional', async () => {
   const stranger = new IdentityHolder();
   stranger.set(TestAuthority.create('td.a').svid('/web'), bundlesOf(a));
   expect(await dial(port, stranger)()).toBe('anonymous');
+});
+
+it('takes for a control plane its SPIFFE ID or the dialled host name, and no workload', async () => {
+  const client = a.source('/web');
+  const controlPlane = (port: number) => dial(port, client, [], controlPlaneCredentials(new TlsContexts(client), 'istiod.example'))();
+  expect(await controlPlane(await serve(a.source('/ns/istio-system/sa/weft-control-plane')))).toContain('/web');
+  const named = new IdentityHolder();
+  named.set(X509Svid.parse(a.issue({ uris: ['spiffe://td.a/istiod'], dnsNames: ['istiod.example'] })), bundlesOf(a));
+  expect(await controlPlane(await serve(named))).toContain('/web');
+  await expect(controlPlane(await serve(a.source('/ns/istio-system/sa/other')))).rejects.toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('not a control plane') });
+  const foreign = TestAuthority.create('td.a').source('/ns/istio-system/sa/weft-control-plane');
+  await expect(controlPlane(await serve(foreign, false))).rejects.toMatchObject({ code: status.UNAVAILABLE });
 });
 
 it('follows rotation on both sides without a new server or channel', async () => {

@@ -1,6 +1,7 @@
 import { CallCredentials, ChannelCredentials, ServerCredentials, type ChannelOptions } from '@grpc/grpc-js';
 import { isIP } from 'node:net';
-import type { TlsContexts } from './tls-context.js';
+import { controlPlaneNameError } from './source/first-contact.js';
+import type { TlsContexts, UpstreamTlsOptions } from './tls-context.js';
 
 type SecureConnector = ReturnType<ChannelCredentials['_createSecureConnector']>;
 
@@ -41,12 +42,24 @@ export function channelCredentials(contexts: TlsContexts, options: MeshChannelOp
   return new MeshChannelCredentials(contexts, options);
 }
 
+/**
+ * Credentials for a channel to the control plane (ADS): like `channelCredentials`, but the server must be a control plane, by its
+ * SPIFFE ID or, where it is not Weft's, by the host that was dialled. Any workload would pass a check of the chain alone.
+ * @param host without port, as in the address that was configured.
+ */
+export function controlPlaneCredentials(contexts: TlsContexts, host: string): ChannelCredentials {
+  return new MeshChannelCredentials(contexts, { expectedIds: [] }, (_name, certificate) => controlPlaneNameError(host, certificate));
+}
+
 class MeshChannelCredentials extends ChannelCredentials {
   readonly #contexts: TlsContexts;
   readonly #options: MeshChannelOptions;
+  readonly #check: UpstreamTlsOptions['checkServerIdentity'] | undefined;
 
-  constructor(contexts: TlsContexts, options: MeshChannelOptions) {
+  /** @param check instead of the comparison with `expectedIds`. */
+  constructor(contexts: TlsContexts, options: MeshChannelOptions, check?: UpstreamTlsOptions['checkServerIdentity']) {
     super();
+    this.#check = check;
     this.#contexts = contexts;
     this.#options = options;
   }
@@ -62,7 +75,7 @@ class MeshChannelCredentials extends ChannelCredentials {
   override _createSecureConnector(target: Parameters<ChannelCredentials['_createSecureConnector']>[0], channelOptions: ChannelOptions, ownCalls: CallCredentials = CallCredentials.createEmpty()): SecureConnector {
     const connector = () => {
       const { secureContext, checkServerIdentity } = this.#contexts.upstream({ expectedIds: this.#options.expectedIds, alpn: ['h2'] });
-      const fixed = ChannelCredentials.createFromSecureContext(secureContext, { checkServerIdentity, rejectUnauthorized: true });
+      const fixed = ChannelCredentials.createFromSecureContext(secureContext, { checkServerIdentity: this.#check ?? checkServerIdentity, rejectUnauthorized: true });
       return fixed._createSecureConnector(target, this.#named(target.path, channelOptions), ownCalls);
     };
     return {

@@ -13,6 +13,6 @@ export { TlsContexts, type ServerTls, type UpstreamTls, type UpstreamTlsOptions 
 export { createCsr, encodeCsr, type KeyAndCsr } from './csr.js';
 export { formatJoinToken, parseJoinToken, sha256OfCertificate, type JoinToken } from './join-token.js';
 export { renewAt, Rotation, type RotationOptions } from './rotation.js';
-export { channelCredentials, MeshServerCredentials, type MeshChannelOptions } from './grpc-credentials.js';
+export { channelCredentials, controlPlaneCredentials, MeshServerCredentials, type MeshChannelOptions } from './grpc-credentials.js';
 export { CaSource, type CaSourceOptions } from './source/ca-source.js';
 export { FileSource, type FileSourceOptions } from './source/file-source.js';

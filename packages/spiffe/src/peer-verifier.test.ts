@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { identityIn, PeerVerificationError, splitPem, TrustBundle, verifyChain } from './index.js';
 import { TestAuthority } from './testing.js';
 
-const root = TestAuthority.create('td');
+const root = TestAuthority.create('td', 'the root');
 const now = Date.now();
 const chain = (...pems: string[]) => pems.flatMap((pem) => splitPem(pem, 'CERTIFICATE')).map((pem) => new X509Certificate(pem));
 const verify = (certificates: X509Certificate[], at = now) => () => verifyChain(certificates, root.bundle, at).toString();
@@ -26,6 +26,10 @@ describe('verifyChain', () => {
     ['a foreign root in the chain', () => { const foreign = TestAuthority.create('td'); return chain(foreign.issue({ uris }).chainPem, foreign.pem); }],
     ['a foreign trust domain', () => chain(root.issue({ uris: ['spiffe://other/web'] }).chainPem)],
     ['an authority as leaf', () => chain(root.issue({ uris, ca: true }).chainPem)],
+    ['an authority without the right to sign as leaf', () => chain(root.issue({ uris, ca: true, keyUsage: 0x80 }).chainPem)],
+    ['a leaf that is allowed to sign', () => chain(root.issue({ uris, keyUsage: 0x84 }).chainPem)],
+    ['a workload as intermediate', () => chain(root.intermediate({ ca: false, keyUsage: 0x04, uris: ['spiffe://td/x'] }).issue({ uris }).chainPem)],
+    ['a root of the same name with another key', () => chain(TestAuthority.create('td', 'the root').issue({ uris }).chainPem)],
     ['an expired leaf', () => chain(root.issue({ uris, notAfter: now - 1000 }).chainPem)],
     ['a leaf of the future', () => chain(root.issue({ uris, notBefore: now + 5000 }).chainPem)],
     ['an expired intermediate', () => chain(root.intermediate().issue({ uris, notAfter: now + 80_000_000 }).chainPem), now + 43_300_000],

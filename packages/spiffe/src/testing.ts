@@ -42,9 +42,10 @@ export class TestAuthority {
     this.#chain = chain;
   }
 
-  static create(trustDomain: string): TestAuthority {
+  /** @param commonName to make two authorities of one name. */
+  static create(trustDomain: string, commonName = `root of ${trustDomain} ${randomBytes(4).toString('hex')}`): TestAuthority {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const name = distinguishedName(`root of ${trustDomain} ${randomBytes(4).toString('hex')}`);
+    const name = distinguishedName(commonName);
     const pem = certificate({ issuer: name, subject: name, publicKey, leaf: { ca: true, uris: [`spiffe://${trustDomain}`], notAfter: Date.now() + 86_400_000 } }, privateKey);
     return new TestAuthority(trustDomain, pem, privateKey, name, '');
   }
@@ -54,10 +55,10 @@ export class TestAuthority {
   }
 
   /** An authority below this one; its leaves carry it in their chain. */
-  intermediate(): TestAuthority {
+  intermediate(leaf: TestLeaf = {}): TestAuthority {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const name = distinguishedName(`intermediate ${randomBytes(4).toString('hex')}`);
-    const pem = certificate({ issuer: this.#name, subject: name, publicKey, leaf: { ca: true, notAfter: Date.now() + 43_200_000 } }, this.#key);
+    const pem = certificate({ issuer: this.#name, subject: name, publicKey, leaf: { ca: true, notAfter: Date.now() + 43_200_000, ...leaf } }, this.#key);
     return new TestAuthority(this.trustDomain, pem, privateKey, name, pem + this.#chain);
   }
 

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -51,11 +51,15 @@ it('ends leases that ran out while it was closed, and keeps the others', async (
 });
 
 it('is readable by its owner only, the write-ahead log too', async () => {
+  mkdirSync(join(folder, 'data'), { mode: 0o700 });
+  writeFileSync(path, '', { mode: 0o644 });
   const store = new SqliteStore(path);
   await store.put('a', bytes('1'));
   for (const file of [path, `${path}-wal`]) expect(statSync(file).mode & 0o777).toBe(0o600);
-  expect(statSync(join(folder, 'data')).mode & 0o777).toBe(0o700);
   await store.close();
+  const fresh = new SqliteStore(join(folder, 'new', 'store.db'));
+  expect(statSync(join(folder, 'new')).mode & 0o777).toBe(0o700);
+  await fresh.close();
 });
 
 it('refuses a file that another process has open, and one that is no database', async () => {

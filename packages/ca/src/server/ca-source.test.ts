@@ -10,6 +10,8 @@ import { StoreAuditSink } from '../index.js';
 import { MemoryStore } from '@weft/store';
 import { startControlPlane, type TestControlPlane } from '../testing.js';
 
+// The machine may be busy: only the condition decides.
+const until = (condition: () => void) => vi.waitFor(condition, { timeout: 15_000 });
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
@@ -96,6 +98,15 @@ describe('the first contact', () => {
     await expect(joinMesh({ address, token: bearer }).source.ready()).rejects.toThrow(/join token is unknown, expired or used up/);
   });
 
+  it('does not take a certificate that does not end in the roots beside it', async () => {
+    const { ca, address, token } = await start();
+    const other = await start();
+    vi.spyOn(ca, 'bundle').mockReturnValue(other.ca.bundle());
+    await expect(joinMesh({ address, token: await token() }).source.ready()).rejects.toThrow(/was not issued by an authority of td/);
+    vi.spyOn(ca, 'bundle').mockReturnValue([]);
+    await expect(joinMesh({ address, token: await token() }).source.ready()).rejects.toThrow(/without a root certificate/);
+  });
+
   it('is tried again while nobody answers', async () => {
     const first = await start();
     const bearer = await first.token();
@@ -104,7 +115,7 @@ describe('the first contact', () => {
     const { port } = placeholder.address() as AddressInfo;
     await new Promise((resolve) => placeholder.close(resolve));
     const { source, clock, log } = joinMesh({ address: `127.0.0.1:${port}`, token: bearer });
-    await vi.waitFor(() => expect(log).toContain('no SVID yet: the control plane cannot be reached'));
+    await until(() => expect(log).toContain('no SVID yet: the control plane cannot be reached'));
     const second = await startControlPlane({ port, ca: first.ca, store: new MemoryStore() });
     cleanups.push(() => second.close());
     const joined = source.ready();
@@ -121,15 +132,26 @@ describe('renewal', () => {
     const { source, clock } = joinMesh({ address, token: await token() });
     const first = await source.ready();
     clock.advance(halfLife);
-    await vi.waitFor(() => expect(source.current()!.generation).toBe(2));
+    await until(() => expect(source.current()!.generation).toBe(2));
     // The authority's clock stands still: half of what is left.
     clock.advance(halfLife / 2);
-    await vi.waitFor(() => expect(source.current()!.generation).toBe(3));
+    await until(() => expect(source.current()!.generation).toBe(3));
     const now = source.current()!.svid;
     expect(now.id.equals(first.svid.id)).toBe(true);
     expect(now.keyPem).not.toBe(first.svid.keyPem);
     const issues = (await new StoreAuditSink(store).lines()).map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ event, attestor }) => event === 'issue' && attestor !== 'own');
     expect(issues.map(({ attestor }) => attestor)).toEqual(['join-token', 'svid-renewal', 'svid-renewal']);
+  });
+
+  it('does not make somebody else of a workload', async () => {
+    const { ca, address, token } = await start();
+    const { source, clock, log } = joinMesh({ address, token: await token() });
+    await source.ready();
+    const signCsr = ca.signCsr.bind(ca);
+    vi.spyOn(ca, 'signCsr').mockImplementation((csr, granted) => signCsr({ ...csr, names: [] }, { ...granted, spiffeId: 'spiffe://td/ns/shop/sa/other' }));
+    clock.advance(halfLife);
+    await until(() => expect(log).toContain('the SVID cannot be renewed yet'));
+    expect(source.current()).toMatchObject({ generation: 1, svid: { id: { path: '/ns/shop/sa/web' } } });
   });
 
   it('keeps the SVID while the control plane is away, and goes on when it is back', async () => {
@@ -139,11 +161,11 @@ describe('renewal', () => {
     await source.ready();
     first.close();
     clock.advance(halfLife);
-    await vi.waitFor(() => expect(log).toContain('the SVID cannot be renewed yet'), { timeout: 15_000 });
+    await until(() => expect(log).toContain('the SVID cannot be renewed yet'));
     expect(source.current()!.generation).toBe(1);
     await start({ store, port: Number(first.address.split(':')[1]) });
     const moving = setInterval(() => clock.advance(200), 20);
-    await vi.waitFor(() => expect(source.current()!.generation).toBe(2), { timeout: 15_000 }).finally(() => clearInterval(moving));
+    await until(() => expect(source.current()!.generation).toBe(2)).finally(() => clearInterval(moving));
   });
 });
 
@@ -162,13 +184,13 @@ describe('rotation of the root', () => {
     source.setAuthorities(ca.bundle());
     expect(source.current()!.svid.leaf.checkIssued(certificate)).toBe(false);
     clock.advance(5000);
-    await vi.waitFor(() => expect(source.current()!.svid.leaf.checkIssued(certificate)).toBe(true));
+    await until(() => expect(source.current()!.svid.leaf.checkIssued(certificate)).toBe(true));
     await ca.authorities.removeOld();
     source.setAuthorities(ca.bundle());
     expect(roots()).toEqual([certificate.toString()]);
     const { generation } = source.current()!;
     clock.advance(halfLife);
-    await vi.waitFor(() => expect(source.current()!.generation).toBe(generation + 1));
+    await until(() => expect(source.current()!.generation).toBe(generation + 1));
   });
 
   it('keeps the last good bundle when the pushed one is none', async () => {
@@ -188,7 +210,7 @@ describe('the state directory', () => {
     const { source } = joinMesh({ address: controlPlane.address, token: bearer, stateDir });
     const { svid } = await source.ready();
     const file = path.join(stateDir, 'identity.json');
-    await vi.waitFor(() => expect(readFileSync(file, 'utf8')).toContain('PRIVATE KEY'));
+    await until(() => expect(readFileSync(file, 'utf8')).toContain('PRIVATE KEY'));
     source.close();
     return { ...controlPlane, stateDir, file, svid, bearer };
   }
@@ -199,8 +221,8 @@ describe('the state directory', () => {
     const { source, clock } = joinMesh({ address, stateDir });
     expect((await source.ready()).svid.chainPem).toBe(svid.chainPem);
     clock.advance(halfLife + 60_000);
-    await vi.waitFor(() => expect(source.current()!.generation).toBe(2));
-    await vi.waitFor(() => expect(readFileSync(file, 'utf8')).not.toContain(JSON.stringify(svid.keyPem)));
+    await until(() => expect(source.current()!.generation).toBe(2));
+    await until(() => expect(readFileSync(file, 'utf8')).not.toContain(JSON.stringify(svid.keyPem)));
   });
 
   it('still holds with the old token after the root that it pins is gone', async () => {
@@ -212,12 +234,12 @@ describe('the state directory', () => {
     await ca.authorities.activate();
     source.setAuthorities(ca.bundle());
     clock.advance(5000);
-    await vi.waitFor(() => expect(source.current()!.svid.leaf.checkIssued(ca.authorities.active().certificate)).toBe(true));
+    await until(() => expect(source.current()!.svid.leaf.checkIssued(ca.authorities.active().certificate)).toBe(true));
     await ca.authorities.removeOld();
     source.setAuthorities(ca.bundle());
     const file = path.join(stateDir, 'identity.json');
     const { svid } = source.current()!;
-    await vi.waitFor(() => expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ key: svid.keyPem, bundle: ca.bundle().join('') }));
+    await until(() => expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ key: svid.keyPem, bundle: ca.bundle().join('') }));
     source.close();
     expect((await joinMesh({ address, stateDir, token: bearer }).source.ready()).svid.chainPem).toBe(svid.chainPem);
   });
@@ -248,6 +270,6 @@ describe('the state directory', () => {
     await expect(joinMesh({ address, stateDir, clock }).source.ready()).rejects.toThrow(/no token/);
     const late = joinMesh({ address, stateDir, clock, token: await token() }).source;
     // The authority's clock has not moved, so what it issues has expired for this workload: it is not believed.
-    await vi.waitFor(() => expect(late.current()).toBeUndefined());
+    await until(() => expect(late.current()).toBeUndefined());
   });
 });

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { issued, verifyChain } from '../peer-verifier.js';
+import { issued, PeerVerificationError, verifyChain } from '../peer-verifier.js';
 import { splitPem } from '../pem.js';
 import { TrustBundle } from '../trust-bundle.js';
 import { X509Svid } from '../x509-svid.js';
@@ -13,7 +13,7 @@ export function readIssuedChain(certChain: readonly string[], keyPem: string, no
   const blocks = certChain.flatMap((text) => splitPem(text, 'CERTIFICATE'));
   const certificates = blocks.map((block) => new X509Certificate(block));
   const roots = certificates.filter((certificate) => certificate.ca && issued(certificate, certificate));
-  if (roots.length === 0) throw new Error('the authority answered without a root certificate');
+  if (roots.length === 0) throw new PeerVerificationError('the authority answered without a root certificate');
   const chain = certificates.filter((certificate) => !roots.includes(certificate));
   const svid = X509Svid.parse({ chainPem: chain.map((certificate) => certificate.toString()).join(''), keyPem });
   const bundle = TrustBundle.parse(svid.id.trustDomain, roots.map((root) => root.toString()));

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { CertificateAuthority, JoinTokens } from '@weft/ca';
-import { SqliteStore } from '@weft/store';
+import { CertificateAuthority, JoinTokens, storedTrustDomain } from '@weft/ca';
+import { SqliteStore, StoreInUse } from '@weft/store';
 import { CliError, exitCode } from './cli-error.js';
 
 export interface TokenRequest {
@@ -50,11 +50,22 @@ export function describeAuthorities(ca: CertificateAuthority): Authorities {
 export async function openAuthority<T>(dataDir: string, run: (parts: { ca: CertificateAuthority; joinTokens: JoinTokens }) => Promise<T>): Promise<T> {
   const file = join(dataDir, 'weft.db');
   if (!existsSync(file)) throw new CliError(`${dataDir} holds no state of \`weft up\``, exitCode.failed, 'give --data its folder, or --control-plane HOST:PORT of the one that runs');
-  const store = new SqliteStore(file);
+  const store = openStore(file);
   try {
-    const ca = await CertificateAuthority.open({ store, trustDomain: await storedTrustDomain(store) });
+    const trustDomain = await storedTrustDomain(store);
+    if (!trustDomain) throw new CliError(`${dataDir} holds no certificate authority`);
+    const ca = await CertificateAuthority.open({ store, trustDomain });
     return await run({ ca, joinTokens: new JoinTokens(ca, store) });
   } finally {
     await store.close();
+  }
+}
+
+function openStore(file: string): SqliteStore {
+  try {
+    return new SqliteStore(file);
+  } catch (error) {
+    if (error instanceof StoreInUse) throw new CliError(error.message, exitCode.failed, 'a `weft up` runs on it: use --control-plane HOST:PORT with its HTTP port');
+    throw error;
   }
 }

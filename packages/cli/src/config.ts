@@ -1,6 +1,6 @@
 // Loading configuration for one command: files in, model and problems out.
 import { existsSync } from 'node:fs';
-import { builtinKinds, ConfigPipeline, FileSource, MeshModel, type ConfigProblem, type MeshSettings } from '@weft/xds-server';
+import { builtinKinds, ConfigPipeline, FileSource, MeshModel, type ConfigProblem } from '@weft/xds-server';
 import { CliError, exitCode } from './cli-error.js';
 
 export interface LoadedConfig {
@@ -8,14 +8,12 @@ export interface LoadedConfig {
   problems: readonly ConfigProblem[];
 }
 
-export const defaultSettings: MeshSettings = { trustDomain: 'cluster.local', clusterDomain: 'cluster.local', rootNamespace: 'istio-system' };
-
 /** Reads all files and folders once. */
-export async function loadConfig(paths: readonly string[], settings: MeshSettings = defaultSettings): Promise<LoadedConfig> {
+export async function loadConfig(paths: readonly string[]): Promise<LoadedConfig> {
   requirePaths(paths);
-  const model = new MeshModel(settings);
-  const pipeline = new ConfigPipeline({ kinds: builtinKinds, model, settings });
-  const source = new FileSource([...paths]);
+  const model = new MeshModel();
+  const pipeline = new ConfigPipeline({ kinds: builtinKinds, model });
+  const source = new FileSource(paths);
   try {
     await source.start(pipeline);
   } finally {

@@ -80,7 +80,7 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     const joinTokens = new JoinTokens(ca, store);
     const adminToken = readOrMakeAdminToken(dataDir);
     const controlPlane = new ControlPlane({
-      sources: [new FileSource([...options.config], logger ? { logger } : {}), ...(options.sources ?? [])],
+      sources: [new FileSource(options.config, logger ? { logger } : {}), ...(options.sources ?? [])],
       store,
       settings: { trustDomain },
       address,

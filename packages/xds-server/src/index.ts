@@ -18,3 +18,4 @@ export type { Service, ServicePort } from './model/service.js';
 export { noLocality, type Locality, type Workload, type WorkloadGroup } from './model/workload.js';
 export type { ConfigSink, ConfigSource } from './source/config-source.js';
 export type { RegistrationStatus } from './source/registration.js';
+export { FileSource, type FileSourceOptions } from './source/file-source.js';

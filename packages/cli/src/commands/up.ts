@@ -77,7 +77,7 @@ export function upCommand(output: Output): Command {
       throw error;
     }
     // A bad object with no last good version is an error at the start, and only then: later it never stops the others.
-    const fatal = mesh.problems().filter(({ severity, object }) => severity === 'error' && !mesh.controlPlane.hasLastGood(object));
+    const fatal = mesh.controlPlane.rejected();
     if (fatal.length > 0) {
       for (const problem of fatal) output.stderr(`${formatProblem(problem)}\n`);
       await mesh.close();

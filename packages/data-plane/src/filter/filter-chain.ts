@@ -47,7 +47,7 @@ export class FilterChain {
   /** `previous`: the chain this one replaces; a filter of the same name and kind keeps its state. Close both in time. */
   constructor(filters: readonly HttpFilterConfig[], context: FilterContext, previous?: FilterChain) {
     this.#entries = filters.map((config) => {
-      const before = previous?.#entries.find((entry) => entry.config.name === config.name && entry.config.factory === config.factory && entry.instance.users > 0);
+      const before = previous && previous.#entries.find((entry) => entry.config.name === config.name && entry.config.factory === config.factory && entry.instance.users > 0);
       const instance = before?.instance ?? { filter: config.factory.create(context), users: 0 };
       instance.users++;
       return { config, instance };

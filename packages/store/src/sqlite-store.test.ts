@@ -17,6 +17,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const heldClock = (now: number) => ({ now: () => now, setTimeout: (fn: () => void, ms: number) => (ms === 0 ? queueMicrotask(fn) : undefined, { cancel: () => undefined }) });
+const turn = () => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 // The child runs the built package: a plain Node does not resolve the imports of the source.
 const child = (script: string) => spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
 const source = new URL('../dist/index.js', import.meta.url).href;
@@ -44,8 +45,12 @@ it('ends leases that ran out while it was closed, and keeps the others', async (
   const kept = new SqliteStore(path, { clock: heldClock(500) });
   expect((await kept.list('')).entries).toHaveLength(2);
   await kept.close();
+  const waiting = new SqliteStore(path, { clock: heldClock(5000), leaseGraceMs: 30_000 });
+  await turn();
+  expect((await waiting.list('')).entries).toHaveLength(2);
+  await waiting.close();
   const ended = new SqliteStore(path, { clock: heldClock(1000) });
-  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+  await turn();
   expect((await ended.list('')).entries).toHaveLength(0);
   await ended.close();
 });

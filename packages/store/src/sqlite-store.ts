@@ -22,6 +22,14 @@ interface Write {
   settle(outcome: { value: unknown } | { error: unknown }): void;
 }
 
+export interface SqliteStoreOptions {
+  readonly clock?: StoreClock;
+  /** Changes kept for watchers that come later. Default 10 000. */
+  readonly changeLogLimit?: number;
+  /** Leases of an earlier run live for at least this long after opening, milliseconds: their holders need time to come back. Default 0. */
+  readonly leaseGraceMs?: number;
+}
+
 /**
  * One SQLite file (and its -wal beside it), readable by its owner only. Writes that are asked for in one turn of the event loop
  * share one transaction, because the commit is what costs; each is durable when its promise resolves.
@@ -38,7 +46,7 @@ export class SqliteStore implements Store {
   #closed = false;
 
   /** @throws {@link StoreInUse} while another process has the file open. The folder is created (0700) when it is missing. */
-  constructor(path: string, options: { clock?: StoreClock; changeLogLimit?: number } = {}) {
+  constructor(path: string, options: SqliteStoreOptions = {}) {
     this.#clock = options.clock ?? storeClock;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // SQLite creates files by umask and gives -wal the mode of the database: the file must be private before it holds a key.
@@ -67,7 +75,8 @@ export class SqliteStore implements Store {
     for (const row of this.#database.prepare('SELECT id, ttl, expires FROM leases').all()) {
       const ttl = Number(row['ttl']);
       // A clock that was set back must not stretch a lease beyond its own time.
-      this.#leases.start(String(row['id']), ttl, Math.min(ttl, Math.max(0, Number(row['expires']) - this.#clock.now())));
+      const left = Math.min(ttl, Number(row['expires']) - this.#clock.now());
+      this.#leases.start(String(row['id']), ttl, Math.max(0, left, options.leaseGraceMs ?? 0));
     }
   }
 

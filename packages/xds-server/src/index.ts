@@ -17,5 +17,5 @@ export type { RawResource } from './model/raw-resource.js';
 export type { Service, ServicePort } from './model/service.js';
 export { noLocality, type Locality, type Workload, type WorkloadGroup } from './model/workload.js';
 export type { ConfigSink, ConfigSource } from './source/config-source.js';
+export { FileSource } from './source/file-source.js';
 export type { RegistrationStatus } from './source/registration.js';
-export { FileSource, type FileSourceOptions } from './source/file-source.js';

@@ -85,12 +85,16 @@ export class DiscoveryService {
     });
   }
 
-  /** Ends all streams, spread over `overMs`, each after what was due to it. */
+  /**
+   * Ends all streams, spread over `overMs`, each after what was due to it. On real time, whatever the clock: a process that shuts
+   * down must not wait for somebody to turn a clock.
+   */
   async drain(overMs: number): Promise<void> {
-    const streams = this.streams;
-    if (streams.length === 0) return;
-    const { clock } = this.#context;
-    for (const stream of streams) clock.setTimeout(() => stream.drain(), Math.random() * overMs);
+    if (this.#streams.size === 0) return;
+    for (const stream of this.#streams) {
+      if (overMs === 0) stream.drain();
+      else systemClock.setTimeout(() => stream.drain(), Math.random() * overMs);
+    }
     await new Promise<void>((resolve) => {
       const finish = () => {
         limit.cancel();
@@ -99,7 +103,7 @@ export class DiscoveryService {
       };
       const look = () => this.#streams.size === 0 && finish();
       // A client that does not read must not hold up the shutdown.
-      const limit = clock.setTimeout(finish, overMs + 1000);
+      const limit = systemClock.setTimeout(finish, overMs + 1000);
       this.#settled.add(look);
     });
   }

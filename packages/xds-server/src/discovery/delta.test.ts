@@ -185,6 +185,27 @@ describe('delta', () => {
     expect(contentsOf(await stream.next())).toEqual(['r=default|web|web-sa|web2|z']);
   });
 
+  it('follows a change of what a wildcard means to a node', async () => {
+    const envoy: Profile = {
+      name: 'envoy',
+      wildcard: true,
+      generate: (_, name, { node }) => ({ typeUrl: typeUrls.cluster, value: new TextEncoder().encode(`${name} for ${node.workload}`) }),
+      names: (_, { node }) => (node.workload === '' ? ['public'] : ['inner', 'public']),
+    };
+    const other = await startDiscovery({ profiles: { envoy } });
+    const otherClient = new AdsTestClient(other.address);
+    const stream = otherClient.delta({ ...envoyNode, metadata: { AUTO_REGISTER_GROUP: 'web' } });
+    expect(contentsOf(await subscribed(stream, 'cluster', '*'))).toEqual(['public=public for ']);
+    const base = { key: 'default/web', namespace: 'default', name: 'web', origin: '', createdAt: 0, labels: {}, serviceAccount: 'web', ports: {}, locality: { region: '', zone: '', subZone: '' }, network: '' };
+    other.model.replace('group', [{ type: 'workload-group', ...base }]);
+    expect(contentsOf(await stream.next()).sort()).toEqual(['inner=inner for web', 'public=public for web']);
+    other.model.replace('group', []);
+    expect(contentsOf(await stream.next())).toEqual(['public=public for ']);
+    expect((await stream.next()).removedResources).toEqual(['inner']);
+    otherClient.close();
+    await other.close();
+  });
+
   it('limits the names of one stream', async () => {
     const stream = client.delta();
     stream.subscribe('cluster', ...Array.from({ length: 101 }, (_, i) => `c${i}`));

@@ -13,8 +13,8 @@ export function readTrafficPolicy(fields: Fields | undefined): TrafficPolicy {
     selector?.finish();
     const policy = readBlocks(entry);
     entry.finish();
-    if (port === undefined) entry.error('port.number', 'is required');
-    else if (seen.has(port)) entry.error('port.number', `${port} has settings already`);
+    if (port === undefined) fields.report.error(`${entry.path}.port.number`, 'is required');
+    else if (seen.has(port)) fields.report.error(`${entry.path}.port.number`, `${port} has settings already`);
     seen.add(port ?? 0);
     return port === undefined ? [] : [{ port, policy }];
   });

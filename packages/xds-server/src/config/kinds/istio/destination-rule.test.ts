@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { kindText, normalizeText, only } from '../../testing.js';
+
+const text = (spec: string) => kindText('networking.istio.io/v1', 'DestinationRule', spec);
+const policy = (traffic: string) => only('traffic-policy', text(`{host: a, trafficPolicy: {${traffic}}}`)).policy;
+const problems = (traffic: string) => normalizeText(text(`{host: a, trafficPolicy: {${traffic}}}`)).problems.map((line) => line.replace(/^(warning: )?\S+ DestinationRule default\/x: spec.trafficPolicy/, '$1'));
+
+it('reads host, subsets, workloadSelector and port settings as blocks of their own', () => {
+  const rule = only('traffic-policy', text(`{host: payments, exportTo: [.], workloadSelector: {matchLabels: {app: w}},
+    trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}, portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]},
+    subsets: [{name: v1, labels: {version: v1}, trafficPolicy: {tls: {mode: DISABLE}}}]}`));
+  expect(rule).toMatchObject({
+    host: 'payments.default.svc.cluster.local',
+    exportTo: ['default'],
+    workloadSelector: { app: 'w' },
+    policy: { connectionPool: { maxConnections: 1 }, ports: [{ port: 80, policy: { loadBalancer: { simple: 'random' } } }] },
+    subsets: [{ name: 'v1', labels: { version: 'v1' }, policy: { tls: { mode: 'disable' }, ports: [] } }],
+  });
+});
+
+describe('load balancing', () => {
+  it.each([['UNSPECIFIED', 'default'], ['LEAST_REQUEST', 'least-request'], ['LEAST_CONN', 'least-request'], ['ROUND_ROBIN', 'round-robin'], ['RANDOM', 'random'], ['PASSTHROUGH', 'passthrough']])('%s', (given, expected) => {
+    expect(policy(`loadBalancer: {simple: ${given}}`).loadBalancer).toEqual({ simple: expected });
+  });
+
+  it('by hash: ring of 1024 unless told, or maglev', () => {
+    const hash = (given: string) => policy(`loadBalancer: {consistentHash: {${given}}}`).loadBalancer?.consistentHash;
+    expect(hash('httpHeaderName: X-User')).toEqual({ header: 'x-user', ring: { minimumSize: 1024 } });
+    expect(hash('httpCookie: {name: c, ttl: 0s}, maglev: {}')).toEqual({ cookie: { name: 'c', path: '', ttlMs: 0 }, maglev: { tableSize: 65537 } });
+    expect(hash('useSourceIp: true, ringHash: {minimumRingSize: 10}')).toEqual({ sourceIp: true, ring: { minimumSize: 10 } });
+  });
+
+  it('by locality, with warm-up', () => {
+    expect(policy('loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 10s}, localityLbSetting: {failover: [{from: a, to: b}], failoverPriority: [x]}}').loadBalancer).toEqual({
+      simple: 'round-robin', warmupMs: 10_000, locality: { enabled: true, distribute: [], failover: [{ from: 'a', to: 'b' }], failoverPriority: ['x'] },
+    });
+  });
+});
+
+it('reads the connection pool and outlier detection, leaving unset fields out', () => {
+  expect(policy('connectionPool: {tcp: {connectTimeout: 1s}, http: {http2MaxRequests: 7, maxRetries: 0, h2UpgradePolicy: UPGRADE}}').connectionPool).toEqual({ connectTimeoutMs: 1000, http2MaxRequests: 7, maxRetries: 0, h2Upgrade: 'upgrade' });
+  expect(policy('outlierDetection: {consecutive5xxErrors: 0, consecutiveGatewayErrors: 3, interval: 1s, maxEjectionPercent: 50}').outlierDetection).toEqual({ consecutive5xx: 0, consecutiveGatewayErrors: 3, intervalMs: 1000, maxEjectionPercent: 50 });
+  expect(policy('outlierDetection: {}').outlierDetection).toEqual({});
+});
+
+describe('is refused for', () => {
+  it.each([
+    ['tls: {mode: SIMPLE, credentialName: c}', '.tls.credentialName: is not implemented, and cannot safely be left out'],
+    ['tls: {mode: SIMPLE, caCrl: c}', '.tls.caCrl: is not implemented, and cannot safely be left out'],
+    ['tls: {mode: MUTUAL, clientCertificate: c}', '.tls.privateKey: is required with MUTUAL'],
+    ['tls: {mode: ISTIO_MUTUAL, privateKey: c}', '.tls.privateKey: cannot be set with ISTIO_MUTUAL: the mesh gives the certificates'],
+    ['tls: {mode: STRICT}', '.tls.mode: must be one of DISABLE, SIMPLE, MUTUAL, ISTIO_MUTUAL, not "STRICT"'],
+    ['loadBalancer: {simple: BEST}', '.loadBalancer.simple: must be one of UNSPECIFIED, LEAST_REQUEST, LEAST_CONN, ROUND_ROBIN, RANDOM, PASSTHROUGH, not "BEST"'],
+    ['loadBalancer: {consistentHash: {}}', '.loadBalancer.consistentHash: needs one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName'],
+    ['loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 100}}}', '.loadBalancer.consistentHash.maglev.tableSize: must be a prime number, 100 is not'],
+    ['loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 60}}]}}', '.loadBalancer.localityLbSetting.distribute[0].to: the shares must sum to 100, not 60'],
+    ['portLevelSettings: [{port: {number: 80}}, {port: {number: 80}}]', '.portLevelSettings[1].port.number: 80 has settings already'],
+    ['connectionPool: {tcp: {maxConnections: -1}}', '.connectionPool.tcp.maxConnections: must be between 0 and 2147483647, not -1'],
+  ])('%s', (traffic, expected) => expect(problems(traffic)).toEqual([expected]));
+
+  it('a subset that comes twice', () => {
+    expect(normalizeText(text('{host: a, subsets: [{name: v}, {name: v}]}')).problems[0]).toContain('spec.subsets[1].name: the subset v exists already');
+  });
+});
+
+it('warns for what is not implemented', () => {
+  expect(problems('connectionPool: {tcp: {tcpKeepalive: {}}}, tunnel: {}, retryBudget: {}').map((line) => line.replace(/: is not.*/, ''))).toEqual([
+    'warning: .connectionPool.tcp.tcpKeepalive', 'warning: .retryBudget', 'warning: .tunnel',
+  ]);
+});

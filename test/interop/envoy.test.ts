@@ -93,7 +93,7 @@ describe.skipIf(envoy.missing !== undefined)(`Envoy 1.40 as a client of weft up$
   });
 
   it('never rejected a resource, on either side', () => {
-    expect(mesh.controlPlane.rejections()).toEqual([]);
+    expect([...mesh.controlPlane.discovery.stats.rejects]).toEqual([]);
     expect(log).not.toMatch(/rejected|error/i);
   });
 });

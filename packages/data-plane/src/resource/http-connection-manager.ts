@@ -7,7 +7,7 @@ import {
   type HttpConnectionManager,
 } from '@weft/xds-api/http';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { decodeHttpFilters, type HttpFilterRegistry, type Side } from './http-filter.js';
+import { decodeHttpFilters, foreignOverride, type HttpFilterRegistry, type Side } from './http-filter.js';
 import type { HttpConnectionManagerConfig } from './listener-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { decodeRouteConfiguration } from './route-configuration.js';
@@ -38,6 +38,10 @@ export function decodeHttpConnectionManager(any: Any, side: Side, registry: Http
   const requestTimeoutMs = durationMs(manager.requestTimeout, join(path, 'request_timeout'), report);
   const httpFilters = decodeHttpFilters(manager.httpFilters, side, registry, join(path, 'http_filters'), report);
   const route = decodeRouteSpecifier(manager, registry, path, report);
+  if (route?.kind === 'inline') {
+    const foreign = foreignOverride(httpFilters, route.config);
+    if (foreign !== undefined) report.add(join(path, 'route_config'), foreign);
+  }
   return route && {
     statPrefix: manager.statPrefix,
     route,

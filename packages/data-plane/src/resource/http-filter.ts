@@ -3,10 +3,11 @@ import { fromBinary } from '@bufbuild/protobuf';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { HttpFilterSchema, type HttpFilter } from '@weft/xds-api/http';
 import { FilterConfigSchema } from '@weft/xds-api/route';
+import { disabledFilter, enabledFilter } from '../filter/filter-override.js';
 import type { HttpFilterFactory } from '../filter/http-filter.js';
 import type { HttpFilterConfig } from './listener-config.js';
 import { join, knownFields, type Report } from './report.js';
-import type { FilterOverrides } from './route-config.js';
+import type { FilterOverrides, RouteConfigurationConfig, RouteEntryConfig } from './route-config.js';
 import { unwrapTypedStruct } from './typed-struct.js';
 import { typeNameOf } from './value.js';
 
@@ -81,26 +82,33 @@ function decodeHttpFilter(filter: HttpFilter, side: Side, registry: HttpFilterRe
 
 const noOverrides: FilterOverrides = new Map();
 
+// Which factory parsed an override. Overrides find their filter by name only, and a name may be given to another kind of filter.
+const parsedBy = new WeakMap<FilterOverrides, Map<string, HttpFilterFactory>>();
+
 /** By filter name. An override that no filter reads is refused too, unless FilterConfig says that it is optional. */
 export function decodeFilterOverrides(configs: { readonly [name: string]: Any }, registry: HttpFilterRegistry, path: string, report: Report): FilterOverrides {
   const names = Object.keys(configs);
   if (names.length === 0) return noOverrides;
   const overrides = new Map<string, unknown>();
+  const factories = new Map<string, HttpFilterFactory>();
+  parsedBy.set(overrides, factories);
   for (const name of names) {
     const at = `${path}[${JSON.stringify(name)}]`;
-    let any: Any | undefined = configs[name] as Any;
+    let any = configs[name] as Any;
     let optional = false;
     if (typeNameOf(any) === FilterConfigSchema.typeName) {
       const bytes = any.value;
       const wrapper = report.attempt(at, () => fromBinary(FilterConfigSchema, bytes));
       if (!wrapper) continue;
       report.check(overrideFields, wrapper, at);
-      if (wrapper.disabled) report.unsupported(join(at, 'disabled'));
-      if (!wrapper.config && !wrapper.disabled) report.add(join(at, 'config'), 'is required');
+      if (wrapper.disabled || !wrapper.config) {
+        overrides.set(name, wrapper.disabled ? disabledFilter : enabledFilter);
+        continue;
+      }
       any = wrapper.config;
       optional = wrapper.isOptional;
     }
-    const config = any && unwrapTypedStruct(any, at, report);
+    const config = unwrapTypedStruct(any, at, report);
     if (!config) continue;
     const factory = registry.get(config.typeUrl);
     if (!factory) {
@@ -108,9 +116,31 @@ export function decodeFilterOverrides(configs: { readonly [name: string]: Any },
       continue;
     }
     const parsed = report.attempt(at, () => ({ value: (factory.parseOverride ?? factory.parse).call(factory, config.typeUrl, config.value) }));
-    if (parsed) overrides.set(name, parsed.value);
+    if (!parsed) continue;
+    overrides.set(name, parsed.value);
+    factories.set(name, factory);
   }
   return overrides;
+}
+
+/**
+ * What is wrong where a route configuration overrides a filter by a configuration of another kind: the filter would be given what it
+ * cannot read. Known only where listener and routes meet. Undefined = nothing.
+ */
+export function foreignOverride(filters: readonly HttpFilterConfig[], config: RouteConfigurationConfig): string | undefined {
+  const levels = [config.filterOverrides, ...config.virtualHosts.flatMap((virtualHost) => [virtualHost.filterOverrides, ...virtualHost.routes.flatMap(overridesOf)])];
+  for (const overrides of levels) {
+    for (const [name, factory] of parsedBy.get(overrides) ?? []) {
+      const filter = filters.find((candidate) => candidate.name === name);
+      if (filter && filter.factory !== factory) return `typed_per_filter_config[${JSON.stringify(name)}] is for ${factory.name}, the filter of that name is ${filter.factory.name}`;
+    }
+  }
+  return undefined;
+}
+
+function overridesOf({ filterOverrides, action }: RouteEntryConfig): FilterOverrides[] {
+  const weighted = action.kind === 'route' && action.cluster.kind === 'weighted' ? action.cluster.clusters : [];
+  return [filterOverrides, ...weighted.map((cluster) => cluster.filterOverrides)];
 }
 
 function nameOf(typeUrl: string): string {

@@ -24,7 +24,7 @@ const unlimited = 2 ** 32 - 1;
 
 export function cluster(context: GenerateContext, profile: ProfileName, clusterName: string): GeneratedResource | undefined {
   if (profile === 'grpc' && clusterName === blackHoleCluster) {
-    return encode(ClusterSchema, { name: clusterName, ...overEds(clusterName), ...loadBalancing(profile, undefined, (reason) => context.warn(reason)) });
+    return encode(ClusterSchema, { name: clusterName, ...overEds(clusterName), ...loadBalancing(context, profile, undefined, (reason) => context.warn(reason)) });
   }
   const target = clusterTarget(context, profile, clusterName);
   if (target === undefined) return undefined;
@@ -41,7 +41,7 @@ export function cluster(context: GenerateContext, profile: ProfileName, clusterN
     name: clusterName,
     ...found,
     connectTimeout: duration(policy.connectionPool?.connectTimeoutMs ?? connectTimeoutMs),
-    ...loadBalancing(profile, policy.loadBalancer, warn),
+    ...loadBalancing(context, profile, policy.loadBalancer, warn),
     circuitBreakers: { thresholds: [thresholds(profile, policy.connectionPool)] },
     ...(outliers && { outlierDetection: outliers }),
     ...tls,

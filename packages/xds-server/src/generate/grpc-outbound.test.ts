@@ -122,6 +122,17 @@ describe('clusters of gRPC clients', () => {
     for (const simple of ['least-request', 'random', 'round-robin', 'passthrough']) cluster([one, hash({ simple })]);
   });
 
+  it('name a ring size only to clients that take one', () => {
+    const objects = [payments, one, hash({ consistentHash: { header: 'x', ring: { minimumSize: 2048 } } })];
+    const ring = (userAgent: string) => {
+      const context = contextOf(objects, { node: { userAgent } });
+      const { policies } = generateJson(grpcProfile, 'cluster', name, context).loadBalancingPolicy;
+      return { size: policies[0].typedExtensionConfig.typedConfig.minimumRingSize, warnings: context.warnings };
+    };
+    expect(ring('gRPC Go')).toEqual({ size: '2048', warnings: [] });
+    expect(ring('gRPC Node Pure JS')).toEqual({ size: undefined, warnings: [expect.stringContaining('minimumRingSize')] });
+  });
+
   it('have mTLS where the client has certificates and every endpoint speaks it', () => {
     expect(cluster([one]).config.transportSocket.typedConfig.commonTlsContext.validationContext.matchSubjectAltNames).toEqual([{ exact: 'spiffe://cluster.local/ns/default/sa/payments' }]);
     expect(cluster([one], { node: { hasIdentity: false } }).config.transportSocket).toBeUndefined();

@@ -121,6 +121,7 @@ function lintCluster(cluster: Json, check: Check): void {
   const tail = last.endpointPickingPolicy ? last.endpointPickingPolicy.policies.at(-1).typedExtensionConfig.typedConfig : last;
   check(String(tail['@type']).endsWith('.RoundRobin'), 'the policy list ends with round robin');
   check(cluster.transportSocketMatches === undefined, 'no transport_socket_matches');
+  check(!policies.some((entry: Json) => entry.typedExtensionConfig.typedConfig.minimumRingSize || entry.typedExtensionConfig.typedConfig.maximumRingSize), 'Node refuses every ring size');
   if (cluster.type === 'EDS') check(cluster.edsClusterConfig.edsConfig.ads !== undefined && cluster.edsClusterConfig.serviceName === cluster.name, 'EDS over ads');
   else {
     const localities = cluster.loadAssignment?.endpoints ?? [];

@@ -2,18 +2,17 @@
 import { Cluster_LbPolicy as LbPolicy, Cluster_RingHashLbConfig_HashFunction as ClusterHash, type ClusterSchema } from '@weft/xds-api/cluster';
 import { LeastRequestSchema, MaglevSchema, RandomSchema, RingHash_HashFunction as RingHashFunction, RingHashSchema, RoundRobinSchema, WrrLocalitySchema } from '@weft/xds-api/load-balancing';
 import type { LoadBalancer } from '../model/traffic-policy.js';
-import type { ProfileName } from './generator.js';
+import type { GenerateContext, ProfileName } from './generator.js';
 import { duration, extension, type Init } from './message.js';
 
 type LoadBalancingFields = Pick<Init<typeof ClusterSchema>, 'lbPolicy' | 'lbConfig' | 'loadBalancingPolicy'>;
 
-/** Istio's default, and Envoy's and gRPC's upper bound. */
+/** Istio's default, Envoy's and gRPC's. */
 const minimumRingSize = 1024;
-const maximumRingSize = 8_388_608n;
 
-export function loadBalancing(profile: ProfileName, loadBalancer: LoadBalancer | undefined, warn: (reason: string) => void): LoadBalancingFields {
+export function loadBalancing(context: GenerateContext, profile: ProfileName, loadBalancer: LoadBalancer | undefined, warn: (reason: string) => void): LoadBalancingFields {
   if (loadBalancer?.simple === 'passthrough' && !loadBalancer.consistentHash) warn('loadBalancer.simple PASSTHROUGH: the client has no original destination; its default policy is used');
-  return profile === 'grpc' ? grpcPolicy(loadBalancer, warn) : { ...clusterPolicy(loadBalancer) };
+  return profile === 'grpc' ? grpcPolicy(context, loadBalancer, warn) : { ...clusterPolicy(loadBalancer) };
 }
 
 function clusterPolicy(loadBalancer: LoadBalancer | undefined): LoadBalancingFields {
@@ -35,7 +34,7 @@ function clusterPolicy(loadBalancer: LoadBalancer | undefined): LoadBalancingFie
  * `lb_policy` stays ROUND_ROBIN: Go, C-core and Node refuse a value they do not know even beside a policy list. Lists are
  * searched for the first known entry, so every list ends with round robin, which all know.
  */
-function grpcPolicy(loadBalancer: LoadBalancer | undefined, warn: (reason: string) => void): LoadBalancingFields {
+function grpcPolicy({ node }: GenerateContext, loadBalancer: LoadBalancer | undefined, warn: (reason: string) => void): LoadBalancingFields {
   const roundRobin = policy(extension('envoy.load_balancing_policies.round_robin', RoundRobinSchema, {}));
   const byLocality = (...children: ReturnType<typeof policy>[]) =>
     policy(extension('envoy.load_balancing_policies.wrr_locality', WrrLocalitySchema, { endpointPickingPolicy: { policies: children } }));
@@ -44,9 +43,13 @@ function grpcPolicy(loadBalancer: LoadBalancer | undefined, warn: (reason: strin
   if (loadBalancer?.warmupMs) warn('loadBalancer.warmup: gRPC clients have no slow start');
   const hash = loadBalancer?.consistentHash;
   if (hash) {
-    const ring = policy(extension('envoy.load_balancing_policies.ring_hash', RingHashSchema, {
-      hashFunction: RingHashFunction.XX_HASH, minimumRingSize: BigInt(hash.ring?.minimumSize ?? minimumRingSize), maximumRingSize,
-    }));
+    const size = hash.ring?.minimumSize ?? minimumRingSize;
+    // grpc-js-xds 1.14 refuses every cluster that names a ring size, even the default one.
+    const sized = size !== minimumRingSize && !node.userAgent.startsWith('gRPC Node');
+    if (size !== minimumRingSize && !sized) warn(`consistentHash.ringHash.minimumRingSize: gRPC on Node takes only ${minimumRingSize}`);
+    const ring = policy(
+      extension('envoy.load_balancing_policies.ring_hash', RingHashSchema, { hashFunction: RingHashFunction.XX_HASH, ...(sized ? { minimumRingSize: BigInt(size) } : {}) }),
+    );
     if (!hash.maglev) return result(ring, byLocality(roundRobin));
     const maglev = extension('envoy.load_balancing_policies.maglev', MaglevSchema, { tableSize: BigInt(hash.maglev.tableSize) });
     return result(policy(maglev), ring, byLocality(roundRobin));

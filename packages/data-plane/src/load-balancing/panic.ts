@@ -1,6 +1,12 @@
 // When too few hosts of a priority are usable, balancing over all of them beats sending everything to the few (Envoy's
 // panic threshold).
-import type { PriorityAvailability } from './priority-load.js';
+
+/** Numbers of hosts of one priority. */
+export interface PriorityAvailability {
+  healthy: number;
+  degraded: number;
+  total: number;
+}
 
 /** Which priorities are in panic. None while the usable hosts of all priorities together can still carry the load. */
 export function panicking(priorities: readonly PriorityAvailability[], totalAvailability: number, threshold: number): boolean[] {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../route/test-support.js';
-import { priorityLoad, type PriorityAvailability } from './priority-load.js';
+import type { PriorityAvailability } from './panic.js';
+import { priorityLoad } from './priority-load.js';
 
 const of = (...hosts: [healthy: number, degraded: number, total: number][]) => hosts.map(([healthy, degraded, total]): PriorityAvailability => ({ healthy, degraded, total }));
 const load = (hosts: readonly PriorityAvailability[], threshold = 50) => {

@@ -1,13 +1,6 @@
 // How load is spread over priorities: whole percents with truncation, exactly as Envoy computes them, so that a fleet of
 // proxies and Weft clients shifts at the same points.
-import { loadInTotalPanic, panicking } from './panic.js';
-
-/** Numbers of hosts of one priority. */
-export interface PriorityAvailability {
-  healthy: number;
-  degraded: number;
-  total: number;
-}
+import { loadInTotalPanic, panicking, type PriorityAvailability } from './panic.js';
 
 export interface PriorityLoad {
   /** Percent by priority. Together with `degraded` 100, or all 0 where no host is usable. */

@@ -1,6 +1,5 @@
 // Cluster and ClusterLoadAssignment, decoded. Durations are milliseconds.
 import type { DestinationService, WorkloadInfo } from '../stream/stream-info.js';
-import type { HealthStatus } from '../upstream/host.js';
 import type { TransportSocketMatchConfig } from './tls-config.js';
 
 export interface ClusterConfig {
@@ -89,6 +88,8 @@ export interface LocalityEndpointsConfig {
   priority: number;
   endpoints: readonly EndpointConfig[];
 }
+
+export type HealthStatus = 'unknown' | 'healthy' | 'unhealthy' | 'draining' | 'timeout' | 'degraded';
 
 export interface EndpointConfig {
   /** IP address, or a DNS name for DNS clusters, or a socket path. */

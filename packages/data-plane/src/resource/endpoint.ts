@@ -15,9 +15,8 @@ import {
   type LocalityLbEndpoints,
 } from '@weft/xds-api/endpoint';
 import { isIP } from 'node:net';
-import type { HealthStatus } from '../upstream/host.js';
 import type { ResourceType } from '../xds/resource-type.js';
-import type { EndpointConfig, EndpointsConfig, LocalityEndpointsConfig } from './cluster-config.js';
+import type { EndpointConfig, EndpointsConfig, HealthStatus, LocalityEndpointsConfig } from './cluster-config.js';
 import type { EndpointPolicy } from './endpoint-policy.js';
 import { deepFreeze } from './freeze.js';
 import { join, knownFields, Report } from './report.js';

@@ -78,7 +78,7 @@ function handle(entry: ClusterEntry, onLast: () => void): ClusterHandle {
   return {
     name: entry.name,
     get cluster() {
-      return entry.state === 'ready' ? entry.cluster : undefined;
+      return entry.visible;
     },
     get state() {
       return entry.state;
@@ -117,12 +117,18 @@ class ClusterEntry {
   readonly #typeContext: ClusterTypeContext;
   #subscription: Subscription | undefined;
   #source: { type: string; close(): void } | undefined;
+  #announced: readonly [ClusterState, Cluster | undefined] = ['pending', undefined];
 
   constructor(name: string, options: ClusterManagerOptions) {
     this.name = name;
     this.#options = options;
     const { xds, endpointType, clock, logger } = options;
     this.#typeContext = { xds, endpointType, clock, logger, resolve: options.resolve ?? systemResolve };
+  }
+
+  /** What holders see: a cluster without endpoints yet cannot serve anybody. */
+  get visible(): Cluster | undefined {
+    return this.state === 'ready' ? this.cluster : undefined;
   }
 
   start(): void {
@@ -195,14 +201,12 @@ class ClusterEntry {
     this.cluster = undefined;
   }
 
-  #announced: readonly [ClusterState, Cluster | undefined] = ['pending', undefined];
-
   #become(state: ClusterState): void {
     this.state = state;
     const [before, cluster] = this.#announced;
-    if (before === state && cluster === this.cluster) return;
-    this.#announced = [state, this.cluster];
-    for (const listener of [...this.listeners]) listener();
+    if (before === state && cluster === this.visible) return;
+    this.#announced = [state, this.visible];
+    for (const listener of this.listeners) listener();
   }
 }
 

@@ -1,8 +1,6 @@
 // One endpoint of one cluster. Keeps its identity (and so its connections and counters) across endpoint updates.
 import type { EndpointConfig } from '../resource/cluster-config.js';
 
-export type HealthStatus = 'unknown' | 'healthy' | 'unhealthy' | 'draining' | 'timeout' | 'degraded';
-
 export class Host {
   /** `IP:port`, `[IPv6]:port` or the socket path. */
   readonly key: string;

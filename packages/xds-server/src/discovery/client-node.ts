@@ -13,6 +13,8 @@ export interface ClientNode {
   readonly namespace: string;
   /** AUTO_REGISTER_GROUP: the WorkloadGroup it wants to be an instance of. */
   readonly group: string | undefined;
+  /** WORKLOAD_NAME: the workload whose configuration it wants, without registering (`weft bootstrap`). */
+  readonly workloadName: string | undefined;
   /** INSTANCE_IPS, else the address inside the node id. */
   readonly addresses: readonly string[];
   readonly locality: Locality;
@@ -36,6 +38,7 @@ export function readNode(node: Node): ClientNode {
     userAgentVersion: node.userAgentVersionType.case === 'userAgentVersion' ? node.userAgentVersionType.value : '',
     namespace: text('NAMESPACE') || name.slice(name.lastIndexOf('.') + 1) || 'default',
     group: text('AUTO_REGISTER_GROUP') || undefined,
+    workloadName: text('WORKLOAD_NAME') || undefined,
     addresses: addresses.length > 0 ? addresses : [ip].filter((address) => isIP(address) !== 0),
     locality: { region, zone, subZone },
     certificateProvider: text('WEFT_CERT_PROVIDERS').split(',').includes('default'),

@@ -13,12 +13,15 @@ export interface NodeTemplate {
 }
 
 export function nodeTemplate(graph: ResourceGraph, node: ClientNode, caller: CallerIdentity | undefined, onChange: () => void): NodeTemplate {
-  const { namespace, group: groupName, addresses } = node;
-  const group: Watch<WorkloadGroup | undefined> | undefined =
-    groupName === undefined ? undefined : graph.observe(`group/${namespace}/${groupName}`, (model) => model.workloadGroup(namespace, groupName), onChange);
-  /** Anybody may claim an address, so what it gives is taken only by the service account that the workload runs as. */
+  const { namespace, addresses } = node;
+  const groupWatch = (name: string | undefined): Watch<WorkloadGroup | undefined> | undefined =>
+    name === undefined ? undefined : graph.observe(`group/${namespace}/${name}`, (model) => model.workloadGroup(namespace, name), onChange);
+  const group = groupWatch(node.group);
+  const named = group ? undefined : groupWatch(node.workloadName);
+  /** Anybody may claim an address or a name, so what it gives is taken only by the service account that the workload runs as. */
   const account = caller?.serviceAccount;
-  const declares = (workload: Workload) => isDeclared(workload) && (account === undefined || workload.serviceAccount === account);
+  const runsAs = (workload: { readonly serviceAccount?: string } | undefined) => workload && (account === undefined || workload.serviceAccount === account);
+  const declares = (workload: Workload) => isDeclared(workload) && runsAs(workload) === true;
   const workloads = group
     ? []
     : addresses.map((address) =>
@@ -28,7 +31,8 @@ export function nodeTemplate(graph: ResourceGraph, node: ClientNode, caller: Cal
   return {
     group: () => group?.current(),
     facets: () => {
-      const template = group?.current() ?? workloads.map((watch) => watch.current()).find((workload) => workload !== undefined);
+      const byName = named?.current();
+      const template = group?.current() ?? (runsAs(byName) ? byName : undefined) ?? workloads.map((watch) => watch.current()).find((workload) => workload !== undefined);
       const { region, zone, subZone } = template?.locality ?? node.locality;
       return {
         namespace,
@@ -45,6 +49,7 @@ export function nodeTemplate(graph: ResourceGraph, node: ClientNode, caller: Cal
     },
     close: () => {
       group?.close();
+      named?.close();
       for (const watch of workloads) watch.close();
     },
   };

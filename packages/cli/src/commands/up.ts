@@ -44,9 +44,11 @@ export function upCommand(output: Output): Command {
       requirePaths(options.config);
       const logger = pino({ level: process.env['WEFT_LOG'] ?? 'info', base: null }, pino.destination({ dest: 2, sync: true }));
       const mesh = await start(options, options.config, logger);
-      output.stdout(`weft ready xds=${mesh.xds} xds-tls=${mesh.xdsTls} http=${mesh.http}\n`);
+      // Before the ready line: whoever reads it may send the signal at once.
       const signals = new AbortController();
-      await Promise.race(['SIGTERM', 'SIGINT'].map((signal) => once(process, signal, { signal: signals.signal }).catch(() => undefined)));
+      const stopped = Promise.race(['SIGTERM', 'SIGINT'].map((signal) => once(process, signal, { signal: signals.signal }).catch(() => undefined)));
+      output.stdout(`weft ready xds=${mesh.xds} xds-tls=${mesh.xdsTls} http=${mesh.http}\n`);
+      await stopped;
       signals.abort();
       logger.info('draining');
       await mesh.close();

@@ -95,7 +95,7 @@ function extensionOf(node: DerNode): { type: string; value: Buffer } {
 function fromPem(pem: string): Buffer {
   if (pem.length > longestPem) throw new CsrError(`longer than ${longestPem} characters`);
   const text = pem.trim();
-  if (!text.startsWith(begin) || !text.endsWith(end) || text.indexOf(begin, 1) !== -1) throw new CsrError(`expected one PEM block, ${begin}`);
+  if (!text.startsWith(begin) || !text.endsWith(end)) throw new CsrError(`expected one PEM block, ${begin}`);
   const base64 = text.slice(begin.length, -end.length).replace(/\r?\n/g, '');
   const bytes = Buffer.from(base64, 'base64');
   if (bytes.toString('base64') !== base64) throw new CsrError('the PEM block is not base64');

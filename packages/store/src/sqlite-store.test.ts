@@ -36,6 +36,16 @@ it('keeps entries, revisions and compare-and-set over a restart', async () => {
   await second.close();
 });
 
+it('writes what was asked for before it closed', async () => {
+  const first = new SqliteStore(path);
+  const writing = first.put('a', bytes('1'));
+  await first.close();
+  expect(await writing).toBe(1);
+  const second = new SqliteStore(path);
+  expect(await second.get('a')).toBeDefined();
+  await second.close();
+});
+
 it('ends leases that ran out while it was closed, and keeps the others', async () => {
   const first = new SqliteStore(path, { clock: heldClock(0) });
   await first.put('short', bytes('1'), { lease: await first.lease(1000) });

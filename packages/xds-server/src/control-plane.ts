@@ -110,7 +110,10 @@ export class ControlPlane {
     try {
       await this.#load();
       if (xdsPort !== null) {
-        addresses.xds = await this.#listen('xds port', this.#plainAddress(address), xdsPort, ServerCredentials.createInsecure(), [this.discovery.service('plain'), clientStatusService(this.discovery)]);
+        const host = this.#plainAddress(address);
+        // It shows every client's state to whoever asks, so it stays on the machine even where plain text may leave it.
+        const status = isLoopback(host) ? [clientStatusService(this.discovery)] : [];
+        addresses.xds = await this.#listen('xds port', host, xdsPort, ServerCredentials.createInsecure(), [this.discovery.service('plain'), ...status]);
       }
       if (xdsTlsPort !== null) {
         if (!tlsCredentials) throw new Error('the TLS port needs credentials');

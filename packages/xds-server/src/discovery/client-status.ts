@@ -14,7 +14,7 @@ const configStatus: Readonly<Record<SyncStatus, ConfigStatus>> = {
   absent: ConfigStatus.NOT_SENT,
 };
 
-/** Only for the plain text port, which is loopback: it shows every client's state to whoever asks. Contents are left out. */
+/** Only for a port on loopback: it shows every client's state to whoever asks. Contents are left out. */
 export function clientStatusService(discovery: DiscoveryService): GrpcService {
   const answer = (request: ClientStatusRequest): ClientStatusResponse => {
     if (request.nodeMatchers.length > 0) throw new Error('node_matchers are not supported; the answer lists all clients');

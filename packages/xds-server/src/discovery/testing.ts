@@ -118,7 +118,7 @@ export class AdsTestClient {
   readonly #streams: { cancel(): void }[] = [];
 
   constructor(address: string, credentials: ChannelCredentials = grpcCredentials.createInsecure()) {
-    this.#client = new Client(address, credentials, { 'grpc.use_local_subchannel_pool': 1 });
+    this.#client = new Client(address, credentials, { 'grpc.use_local_subchannel_pool': 1, 'grpc.ssl_target_name_override': 'weft' });
   }
 
   sotw(node: NodeInit | undefined): SotwStream {

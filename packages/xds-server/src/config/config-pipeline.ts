@@ -61,7 +61,7 @@ export class ConfigPipeline implements ConfigSink {
 
   /** Call it once all sources have delivered: forgets stored versions of objects that are in no part any more. */
   settled(): void {
-    for (const [key, { part }] of [...this.#lastGood.entries()]) {
+    for (const [key, { part }] of this.#lastGood.entries()) {
       if (!this.#entries.has(key) && !this.#parts.get(part)) this.#lastGood.delete(key);
     }
   }

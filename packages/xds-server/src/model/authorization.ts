@@ -1,4 +1,4 @@
-import type { ModelBase } from './model-object.js';
+import type { ModelBase } from './model-base.js';
 
 /** An AuthorizationPolicy. Unimplemented parts are already made safe by the kind: see contracts.md 5. */
 export interface Authorization extends ModelBase {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { dependency, type Touch } from './dependency.js';
 import { endpointPort, own } from './endpoint-port.js';
 import type { ServiceEndpoint } from './mesh-reader.js';
-import { selects } from './model-object.js';
+import { selects } from './model-base.js';
 import { LabelIndex, SelectorIndex } from './selector-index.js';
 import type { Service, ServicePort } from './service.js';
 import type { ServiceIndex } from './service-index.js';

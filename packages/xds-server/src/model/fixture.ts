@@ -1,6 +1,6 @@
 // Model objects for tests: a valid one with what matters overridden.
 import type { Authorization } from './authorization.js';
-import type { ModelBase } from './model-object.js';
+import type { ModelBase } from './model-base.js';
 import type { PeerPolicy } from './peer-policy.js';
 import type { RouteRule } from './route-rule.js';
 import type { Service } from './service.js';

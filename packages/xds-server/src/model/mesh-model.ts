@@ -1,13 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Authorization } from './authorization.js';
 import type { ChangeSet, Dependency } from './change-set.js';
 import { dependency, type Touch } from './dependency.js';
 import { EndpointIndex } from './endpoint-index.js';
 import type { MeshReader, MeshSettings } from './mesh-reader.js';
 import type { MeshSource } from './mesh-source.js';
 import type { ModelObject } from './model-object.js';
+import type { ModelIndexes } from './model-indexes.js';
 import { ModelView } from './model-view.js';
-import type { PeerPolicy } from './peer-policy.js';
 import { PolicyIndex } from './policy-index.js';
 import { RawIndex } from './raw-index.js';
 import { RouteIndex } from './route-index.js';
@@ -20,18 +19,6 @@ export const defaultMeshSettings: MeshSettings = {
   clusterDomain: 'cluster.local',
   rootNamespace: 'istio-system',
 };
-
-/** What the reader looks things up in; each index says which dependencies a change of its objects touches. */
-export interface ModelIndexes {
-  readonly services: ServiceIndex;
-  readonly endpoints: EndpointIndex;
-  readonly routes: RouteIndex;
-  readonly traffic: TrafficPolicyIndex;
-  readonly peers: PolicyIndex<PeerPolicy>;
-  readonly authorizations: PolicyIndex<Authorization>;
-  readonly groups: Map<Dependency, WorkloadGroup>;
-  readonly rawResources: RawIndex;
-}
 
 /** The mesh as it is now, and what each change of it may have altered. */
 export class MeshModel implements MeshSource {
@@ -120,7 +107,7 @@ export class MeshModel implements MeshSource {
     const change: ChangeSet = { revision: ++this.#revision, dependencies: this.#touched };
     this.#changed = false;
     this.#touched = new Set();
-    for (const watcher of [...this.#watchers]) watcher(change);
+    for (const watcher of this.#watchers) watcher(change);
   }
 
   #add(owner: string, id: string, object: ModelObject, old: ModelObject | undefined): void {

@@ -1,7 +1,7 @@
 // The model as generators see it: every answer records what it depends on.
 import type { Authorization } from './authorization.js';
 import { dependency, type Touch } from './dependency.js';
-import type { ModelIndexes } from './mesh-model.js';
+import type { ModelIndexes } from './model-indexes.js';
 import type { MeshReader, MeshSettings, ServiceEndpoint } from './mesh-reader.js';
 import type { MtlsMode } from './peer-policy.js';
 import type { RawResource } from './raw-resource.js';

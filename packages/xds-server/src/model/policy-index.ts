@@ -1,6 +1,6 @@
 // Policies that select workloads by label: PeerAuthentication, AuthorizationPolicy.
 import type { Touch } from './dependency.js';
-import { selects, type ModelBase } from './model-object.js';
+import { selects, type ModelBase } from './model-base.js';
 import { AgeOrderedGroups } from './sorted-list.js';
 
 type Labels = Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-import type { ModelBase } from './model-object.js';
+import type { ModelBase } from './model-base.js';
 
 /** An xDS resource that a file gives as it is; it is served to every client and beats a generated one of its name. */
 export interface RawResource extends ModelBase {

@@ -1,4 +1,4 @@
-import type { ModelBase } from './model-object.js';
+import type { ModelBase } from './model-base.js';
 
 /** How requests for some hosts are routed: a VirtualService (later HTTPRoute, GRPCRoute, …). Hosts are in full. */
 export interface RouteRule extends ModelBase {

@@ -1,6 +1,6 @@
 // Joins between selectors and labels by label pair, so that one workload's change costs what its own labels cost and
 // not what the number of services or workloads would.
-import { selects } from './model-object.js';
+import { selects } from './model-base.js';
 
 type Labels = Readonly<Record<string, string>>;
 

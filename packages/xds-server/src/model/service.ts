@@ -1,4 +1,4 @@
-import type { ModelBase } from './model-object.js';
+import type { ModelBase } from './model-base.js';
 import type { Workload } from './workload.js';
 
 /** HTTP kinds share one HTTP listener; `tcp` stands for everything Weft carries as bytes. */

@@ -1,4 +1,4 @@
-import { byAge, type ModelBase } from './model-object.js';
+import { byAge, type ModelBase } from './model-base.js';
 
 /** Istio's order, with the key last so that it is total. */
 export function byAgeAndKey(a: ModelBase, b: ModelBase): number {

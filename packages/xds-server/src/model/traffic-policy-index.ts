@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { dependency, type Touch } from './dependency.js';
 import { exportedTo, hostPatterns } from './host-pattern.js';
-import { selects } from './model-object.js';
+import { selects } from './model-base.js';
 import type { Service } from './service.js';
 import { AgeOrderedGroups } from './sorted-list.js';
 import type { TrafficPolicyRule } from './traffic-policy.js';

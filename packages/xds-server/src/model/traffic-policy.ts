@@ -1,4 +1,4 @@
-import type { ModelBase } from './model-object.js';
+import type { ModelBase } from './model-base.js';
 
 /** How clients treat a host: a DestinationRule. Which one applies is the model's answer, see MeshReader.trafficPolicy. */
 export interface TrafficPolicyRule extends ModelBase {

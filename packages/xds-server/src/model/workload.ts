@@ -1,4 +1,4 @@
-import type { ModelBase } from './model-object.js';
+import type { ModelBase } from './model-base.js';
 
 export interface Locality {
   region: string;

@@ -1,8 +1,8 @@
 import type { Authorization } from '../../../model/authorization.js';
 import type { ConfigKind } from '../../config-kind.js';
-import { Fields } from '../../fields.js';
+import type { Fields } from '../../fields.js';
 import { modelBase, readMatchLabels } from '../../names.js';
-import { istioVersions, security } from './api.js';
+import { istioVersions, readSpec, security } from './api.js';
 import { readAuthorizationRule } from './authorization-rule.js';
 
 const actions = { ALLOW: 'allow', DENY: 'deny', AUDIT: 'audit', CUSTOM: 'custom' } as const;
@@ -15,7 +15,7 @@ export const authorizationPolicy: ConfigKind = {
   namespaced: true,
   normalize(object, context) {
     const { namespace, annotations } = object.metadata;
-    const spec = new Fields(object.body['spec'] ?? {}, 'spec', context);
+    const spec = readSpec(object, context, { optional: true });
     const selector = readMatchLabels(spec, 'selector');
     const action = actions[spec.oneOf('action', Object.keys(actions) as (keyof typeof actions)[]) ?? 'ALLOW'];
     const rules = spec.list('rules').flatMap((fields) => readAuthorizationRule(fields, { action, namespace }) ?? []);

@@ -1,8 +1,8 @@
 import type { Subset, TrafficPolicyRule } from '../../../model/traffic-policy.js';
 import type { ConfigKind } from '../../config-kind.js';
-import { Fields } from '../../fields.js';
+import type { Fields } from '../../fields.js';
 import { hostProblem, modelBase, readExportTo, readMatchLabels, resolveHost } from '../../names.js';
-import { istioVersions, networking } from './api.js';
+import { istioVersions, networking, readSpec } from './api.js';
 import { readTrafficPolicy } from './traffic-policy.js';
 
 /** DestinationRule (istio-envoy.md 1.2): how clients treat a host. */
@@ -12,7 +12,7 @@ export const destinationRule: ConfigKind = {
   versions: istioVersions,
   namespaced: true,
   normalize(object, context) {
-    const spec = new Fields(object.body['spec'], 'spec', context);
+    const spec = readSpec(object, context);
     const { namespace } = object.metadata;
     const host = spec.requiredString('host');
     const problem = host && host !== '*' && hostProblem(host);

@@ -1,8 +1,8 @@
 import type { MtlsMode } from '../../../model/peer-policy.js';
 import type { ConfigKind } from '../../config-kind.js';
-import { Fields } from '../../fields.js';
+import type { Fields } from '../../fields.js';
 import { modelBase, readMatchLabels } from '../../names.js';
-import { istioVersions, security } from './api.js';
+import { istioVersions, readSpec, security } from './api.js';
 
 const modes = ['UNSET', 'DISABLE', 'PERMISSIVE', 'STRICT'] as const;
 
@@ -13,7 +13,7 @@ export const peerAuthentication: ConfigKind = {
   versions: istioVersions,
   namespaced: true,
   normalize(object, context) {
-    const spec = new Fields(object.body['spec'] ?? {}, 'spec', context);
+    const spec = readSpec(object, context, { optional: true });
     const selector = readMatchLabels(spec, 'selector');
     const mode = readMode(spec.object('mtls'));
     const ports: Record<number, MtlsMode | undefined> = {};

@@ -4,10 +4,10 @@ import type { Protocol, Service, ServicePort } from '../../../model/service.js';
 import { noLocality, type Workload } from '../../../model/workload.js';
 import type { ConfigKind } from '../../config-kind.js';
 import type { ConfigObject } from '../../config-object.js';
-import { Fields } from '../../fields.js';
+import type { Fields } from '../../fields.js';
 import { joinPath } from '../../field-path.js';
 import { hostProblem, modelBase, readExportTo } from '../../names.js';
-import { istioVersions, networking } from './api.js';
+import { istioVersions, networking, readSpec } from './api.js';
 import { addressProblem } from './workload-entry.js';
 import { readWorkloadFields } from './workload-fields.js';
 
@@ -20,7 +20,7 @@ export const serviceEntry: ConfigKind = {
   versions: istioVersions,
   namespaced: true,
   normalize(object, context) {
-    const spec = new Fields(object.body['spec'], 'spec', context);
+    const spec = readSpec(object, context);
     const hosts = readHosts(spec);
     const resolution = spec.oneOf('resolution', resolutions) ?? 'NONE';
     const selector = readSelector(spec);

@@ -1,10 +1,10 @@
 // VirtualService (istio-envoy.md 1.1): how requests for some hosts are routed.
 import type { HttpRoute, RouteRule } from '../../../model/route-rule.js';
 import type { ConfigKind, NormalizeContext } from '../../config-kind.js';
-import { Fields } from '../../fields.js';
+import type { Fields } from '../../fields.js';
 import { joinPath } from '../../field-path.js';
 import { hostProblem, modelBase, readExportTo, resolveHost } from '../../names.js';
-import { istioVersions, networking } from './api.js';
+import { istioVersions, networking, readSpec } from './api.js';
 import { readAction } from './http-action.js';
 import { readMirrors, type DestinationScope } from './http-destination.js';
 import { readFault } from './http-fault.js';
@@ -18,7 +18,7 @@ export const virtualService: ConfigKind = {
   versions: istioVersions,
   namespaced: true,
   normalize(object, context) {
-    const spec = new Fields(object.body['spec'], 'spec', context);
+    const spec = readSpec(object, context);
     const { namespace } = object.metadata;
     const hosts = readHosts(spec, namespace, context);
     const gateways = spec.strings('gateways');

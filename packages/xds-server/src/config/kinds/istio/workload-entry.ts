@@ -1,8 +1,7 @@
 import { isIP } from 'node:net';
 import type { ConfigKind } from '../../config-kind.js';
-import { Fields } from '../../fields.js';
 import { hostProblem, modelBase } from '../../names.js';
-import { istioVersions, networking } from './api.js';
+import { istioVersions, networking, readSpec } from './api.js';
 import { readWorkloadFields } from './workload-fields.js';
 
 export const workloadEntry: ConfigKind = {
@@ -11,7 +10,7 @@ export const workloadEntry: ConfigKind = {
   versions: istioVersions,
   namespaced: true,
   normalize(object, context) {
-    const spec = new Fields(object.body['spec'], 'spec', context);
+    const spec = readSpec(object, context);
     const { network: _, labels, ...fields } = readWorkloadFields(spec);
     const problem = addressProblem(fields.address);
     if (problem) spec.error('address', problem);

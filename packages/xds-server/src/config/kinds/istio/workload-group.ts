@@ -1,7 +1,6 @@
 import type { ConfigKind } from '../../config-kind.js';
-import { Fields } from '../../fields.js';
 import { modelBase } from '../../names.js';
-import { istioVersions, networking } from './api.js';
+import { istioVersions, networking, readSpec } from './api.js';
 import { readWorkloadFields } from './workload-fields.js';
 
 /** WorkloadGroup: what a process that registers itself is (contracts.md 2). */
@@ -11,7 +10,7 @@ export const workloadGroup: ConfigKind = {
   versions: istioVersions,
   namespaced: true,
   normalize(object, context) {
-    const spec = new Fields(object.body['spec'], 'spec', context);
+    const spec = readSpec(object, context);
     const metadata = spec.object('metadata');
     const labels = metadata?.labels('labels') ?? {};
     // Annotations would go to the WorkloadEntry object, which Weft does not write anywhere.

@@ -7,7 +7,7 @@ import { createCsr, silentLogger, TrustBundle, verifyChain } from '@weft/spiffe'
 import { FakeClock } from '@weft/spiffe/testing';
 import { MemoryStore, SqliteStore } from '@weft/store';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { CertificateAuthority, MemoryKeyManager, NamesRefused, StoreAuditSink, TtlError } from './index.js';
+import { CertificateAuthority, MemoryKeyManager, NamesRefused, storedTrustDomain, StoreAuditSink, TtlError } from './index.js';
 
 const web = 'spiffe://td/ns/shop/sa/web';
 // The machine may be busy: only the condition decides.
@@ -105,6 +105,7 @@ describe('authorities', () => {
   it('survive a restart with key and state, and belong to one trust domain', async () => {
     const path = join(folder(), 'ca.db');
     const first = new SqliteStore(path);
+    expect(await storedTrustDomain(first)).toBeUndefined();
     const before = await CertificateAuthority.open({ store: first, trustDomain: 'td' });
     await before.authorities.prepare();
     const bundle = before.bundle();
@@ -112,6 +113,7 @@ describe('authorities', () => {
     const second = new SqliteStore(path);
     cleanups.push(() => second.close());
     const after = await CertificateAuthority.open({ store: second, trustDomain: 'td' });
+    expect(await storedTrustDomain(second)).toBe('td');
     expect(after.bundle()).toEqual(bundle);
     const { chain } = await after.sign({ csrPem: await csr(), spiffeId: web });
     expect(new X509Certificate(chain[0]!).verify(new X509Certificate(bundle[0]!).publicKey)).toBe(true);

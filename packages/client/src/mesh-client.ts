@@ -1,5 +1,7 @@
-import { HttpTransport, MeshError, type OutboundEngine, type TlsContexts } from '@weft/data-plane/internal';
-import { Dispatcher1Wrapper, type Dispatcher } from 'undici';
+import { GrpcTransport, HttpTransport, MeshError, type OutboundEngine, type TlsContexts } from '@weft/data-plane/internal';
+import { Dispatcher1Wrapper } from 'undici';
+import type { ChannelCredentials, ChannelOptions, ClientOptions } from '@grpc/grpc-js';
+import { MeshChannel, type ChannelServices } from './grpc/mesh-channel.js';
 import type { ExchangeServices } from './http/http-exchange.js';
 import { currentGlobal, installDispatcher } from './http/install.js';
 import { MeshDispatcher } from './http/mesh-dispatcher.js';
@@ -18,32 +20,41 @@ export interface MeshClientOptions {
 // The built-in one, so that its classes (Response, FormData, Headers) are those the application has as globals.
 const builtInFetch = globalThis.fetch;
 
-/** The HTTP side of a mesh client, over one engine. */
+/** The requests and calls of one process, over one engine. */
 export class MeshClient {
   readonly dispatcher: MeshDispatcher;
   readonly #inFlight = new InFlight();
   readonly #transport: HttpTransport;
+  readonly #grpcTransport: GrpcTransport;
   readonly #request: RequestServices;
+  readonly #channels: ChannelServices;
   readonly #fetchDispatcher: Dispatcher1Wrapper;
   #uninstall: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   constructor({ engine, tls, outboundTrafficPolicy = 'ALLOW_ANY', replayBytes = 65_536 }: MeshClientOptions) {
     this.#transport = new HttpTransport({ tls });
-    const exchange: ExchangeServices = { engine, transport: this.#transport, started: () => this.#inFlight.add(), ended: () => this.#inFlight.remove() };
+    this.#grpcTransport = new GrpcTransport({ tls });
+    const counted = { engine, started: () => this.#inFlight.add(), ended: () => this.#inFlight.remove(), closed: () => this.#closing !== undefined };
+    const exchange: ExchangeServices = { ...counted, transport: this.#transport };
     const passage = new Passage(engine, outboundTrafficPolicy);
     this.dispatcher = new MeshDispatcher({ services: exchange, passage, replayBytes });
     this.dispatcher.fallback = currentGlobal;
     this.dispatcher.onClose = () => this.close();
-    this.#request = { exchange, dispatcher: this.dispatcher, passage, replayBytes, closed: () => this.#closing !== undefined };
+    this.#request = { exchange, dispatcher: this.dispatcher, passage, replayBytes, closed: counted.closed };
+    this.#channels = { ...counted, transport: this.#grpcTransport, passage };
     // The bundled fetch knows only handlers of undici 7's form on some versions of Node.
     this.#fetchDispatcher = new Dispatcher1Wrapper(this.dispatcher);
   }
 
   readonly fetch = ((input: string | URL | Request, init?: RequestInit) =>
-    builtInFetch(input, { ...init, dispatcher: this.#fetchDispatcher as unknown as Dispatcher } as RequestInit)) as typeof globalThis.fetch;
+    builtInFetch(input, { ...init, dispatcher: this.#fetchDispatcher } as object)) as typeof globalThis.fetch;
 
   readonly request = (url: string | URL, options?: MeshRequestOptions): Promise<MeshResponse> => meshRequest(this.#request, url, options);
+
+  grpc(): Pick<ClientOptions, 'channelFactoryOverride'> {
+    return { channelFactoryOverride: (target: string, credentials: ChannelCredentials, options: ChannelOptions) => new MeshChannel(this.#channels, target, credentials, options) };
+  }
 
   install(): () => void {
     if (this.#closing) throw new MeshError('WEFT_CLOSED', 'install() after close()');
@@ -62,6 +73,7 @@ export class MeshClient {
     this.#uninstall?.();
     this.dispatcher.refuse();
     await this.#inFlight.drained();
+    this.#grpcTransport.close();
     await this.#transport.close();
   }
 }

@@ -1,0 +1,1 @@
+export { MeshChannel, type ChannelServices } from './mesh-channel.js';

@@ -1,0 +1,248 @@
+// One call of the application: grpc-js's Call on one side, the engine's port on the other. All four kinds of calls.
+import { grpc, grpcStatusOf, HeaderMap, MeshError, UpstreamConnectError, type Downstream, type GrpcTransport, type LocalReply, type Lookup, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
+import { CallAttempt, type AttemptListener } from './call-attempt.js';
+import type { Call, CallCredentials, InterceptingListener, MessageContext, Metadata, StatusObject } from './call-types.js';
+import { MessageQueue } from './message-queue.js';
+import { headersOf, metadataOf } from './metadata.js';
+
+export interface CallServices {
+  readonly engine: OutboundEngine;
+  readonly transport: GrpcTransport;
+  started(): void;
+  ended(): void;
+}
+
+export interface CallOptions {
+  readonly method: string;
+  readonly authority: string;
+  /** Shown as the peer until there is one. */
+  readonly target: string;
+  /** Milliseconds since the epoch, or Infinity. */
+  readonly deadline: number;
+  readonly lookup: Lookup;
+  /** Bytes of a received message; -1 = no limit. */
+  readonly maxReceiveBytes: number;
+  readonly maxSendBytes: number;
+  /** For a name that turns out not to be the mesh's: a call on an ordinary channel, or undefined where it may not leave. */
+  outside(error: Error): Call | undefined;
+}
+
+/** gRPC's own default for what a call keeps for its retries. */
+const replayBytes = 1024 * 1024;
+let numberOfCalls = 0;
+
+export class MeshCall implements Call, Downstream, AttemptListener {
+  readonly #services: CallServices;
+  readonly #options: CallOptions;
+  readonly #number = ++numberOfCalls;
+  readonly #queue = new MessageQueue(replayBytes);
+  readonly #waiting = new AbortController();
+  #listener: InterceptingListener | undefined;
+  #metadata: Metadata | undefined;
+  #credentials: CallCredentials | undefined;
+  #stream: OutboundStream | undefined;
+  #attempt: CallAttempt | undefined;
+  #committed = false;
+  #requestSent = false;
+  #readWanted = false;
+  #over = false;
+  #deadlineTimer: NodeJS.Timeout | undefined;
+  /** The call of an ordinary channel that took over. */
+  #outside: Call | undefined;
+
+  constructor(services: CallServices, options: CallOptions) {
+    this.#services = services;
+    this.#options = options;
+  }
+
+  // grpc-js's Call.
+
+  start(metadata: Metadata, listener: InterceptingListener): void {
+    this.#metadata = metadata;
+    this.#listener = listener;
+    this.#services.started();
+    const { lookup, deadline } = this.#options;
+    if (lookup.kind === 'mesh' && !this.#credentials) return this.#begin(lookup.snapshot);
+    if (deadline !== Infinity) {
+      this.#deadlineTimer = setTimeout(() => this.cancelWithStatus(grpc.status.DEADLINE_EXCEEDED, 'the deadline passed before there was configuration for the call'), Math.max(0, deadline - Date.now()));
+      this.#deadlineTimer.unref();
+    }
+    this.#startLater().catch((error: unknown) => this.#end({ code: grpc.status.UNAVAILABLE, details: (error as Error).message, metadata: new grpc.Metadata() }));
+  }
+
+  sendMessageWithContext(context: MessageContext, message: Buffer): void {
+    if (this.#outside) return this.#outside.sendMessageWithContext(context, message);
+    const { maxSendBytes } = this.#options;
+    if (maxSendBytes >= 0 && message.length > maxSendBytes) {
+      return this.cancelWithStatus(grpc.status.RESOURCE_EXHAUSTED, `the message of ${message.length} bytes is longer than the ${maxSendBytes} that may be sent`);
+    }
+    this.#queue.add({ message, flags: context.flags, callback: context.callback });
+    this.#attempt?.pump();
+  }
+
+  halfClose(): void {
+    if (this.#outside) return this.#outside.halfClose();
+    this.#queue.closed = true;
+    this.#attempt?.pump();
+  }
+
+  startRead(): void {
+    if (this.#outside) return this.#outside.startRead();
+    this.#readWanted = true;
+    this.#read();
+  }
+
+  cancelWithStatus(code: number, details: string): void {
+    if (this.#outside) return this.#outside.cancelWithStatus(code, details);
+    if (this.#over) return;
+    this.#end({ code, details, metadata: new grpc.Metadata() });
+    this.#waiting.abort(new Error(details));
+    this.#stream?.cancel(new Error(details));
+  }
+
+  getPeer(): string {
+    return this.#outside?.getPeer() ?? this.#attempt?.call.getPeer() ?? this.#options.target;
+  }
+
+  getCallNumber(): number {
+    return this.#number;
+  }
+
+  getAuthContext(): ReturnType<Call['getAuthContext']> {
+    return this.#outside?.getAuthContext() ?? this.#attempt?.call.getAuthContext() ?? null;
+  }
+
+  setCredentials(credentials: CallCredentials): void {
+    this.#credentials = credentials;
+  }
+
+  // The engine's Downstream.
+
+  get replayable(): boolean {
+    return !this.#committed && this.#queue.replayable;
+  }
+
+  connect(attempt: UpstreamAttempt): void {
+    const { head, deadline } = attempt;
+    const until = deadline === Infinity ? Infinity : Date.now() + (deadline - performance.now());
+    let channel: ReturnType<GrpcTransport['channel']>;
+    let call: Call;
+    try {
+      channel = this.#services.transport.channel(attempt.host, attempt.cluster);
+      call = channel.createCall(head.path, until, head.authority, null, 0);
+    } catch (error) {
+      const kind = error instanceof UpstreamConnectError ? error.kind : 'reset-before-request';
+      attempt.onFailure({ kind, message: (error as Error).message, cause: (error as Error).cause });
+      return;
+    }
+    this.#attempt = new CallAttempt(this, attempt, call, this.#queue);
+    // The host was chosen; waiting for another connection to it would only hide that it is gone.
+    this.#attempt.start(metadataOf(head.headers, { ...this.#metadata!.getOptions(), waitForReady: false }), () => channel.getConnectivityState(false) === grpc.connectivityState.READY, attempt.cluster.config.connectTimeoutMs);
+  }
+
+  reply(reply: LocalReply): void {
+    const headers = new HeaderMap();
+    for (const [name, value] of reply.headers ?? []) headers.add(name, value);
+    const details = reply.error?.message ?? (typeof reply.body === 'string' ? reply.body : Buffer.from(reply.body).toString());
+    this.#end({ code: reply.error instanceof MeshError ? reply.error.grpcStatus : grpcStatusOf(reply), details: details || reply.details, metadata: metadataOf(headers) });
+  }
+
+  breakOff(error: Error): void {
+    const status = this.#attempt?.failed;
+    this.#end(status ?? { code: error instanceof MeshError ? error.grpcStatus : grpc.status.UNAVAILABLE, details: error.message, metadata: new grpc.Metadata() });
+  }
+
+  // The present attempt.
+
+  onRequestSent(attempt: CallAttempt): void {
+    if (attempt !== this.#attempt) return;
+    this.#requestSent = true;
+    this.#stream?.requestEnd(this.#queue.bytes);
+  }
+
+  onForward(attempt: CallAttempt, metadata: Metadata): void {
+    if (attempt !== this.#attempt || this.#over) return;
+    this.#committed = true;
+    this.#queue.commit();
+    this.#listener!.onReceiveMetadata(metadata);
+    this.#read();
+  }
+
+  onMessage(attempt: CallAttempt, message: Buffer): void {
+    if (attempt !== this.#attempt || this.#over) return;
+    const { maxReceiveBytes } = this.#options;
+    if (maxReceiveBytes >= 0 && message.length > maxReceiveBytes) {
+      return this.cancelWithStatus(grpc.status.RESOURCE_EXHAUSTED, `Received message larger than max (${message.length} vs ${maxReceiveBytes})`);
+    }
+    this.#listener!.onReceiveMessage(message);
+  }
+
+  onStatus(attempt: CallAttempt, status: StatusObject): void {
+    if (attempt === this.#attempt) this.#end(status);
+  }
+
+  async #startLater(): Promise<void> {
+    if (this.#credentials) this.#metadata = await this.#withCredentials(this.#credentials);
+    const { lookup } = this.#options;
+    const settled = lookup.kind === 'pending' ? await lookup.wait(this.#waiting.signal) : lookup;
+    if (this.#over) return;
+    if (settled.kind === 'mesh') return this.#begin(settled.snapshot);
+    const outside = this.#options.outside(settled.error);
+    if (!outside) return this.#end({ code: settled.error instanceof MeshError ? settled.error.grpcStatus : grpc.status.UNAVAILABLE, details: settled.error.message, metadata: new grpc.Metadata() });
+    this.#leave(outside);
+  }
+
+  async #withCredentials(credentials: CallCredentials): Promise<Metadata> {
+    const { authority, method } = this.#options;
+    const service = method.slice(0, method.lastIndexOf('/'));
+    const generated = await credentials.generateMetadata({ method_name: method.slice(method.lastIndexOf('/') + 1), service_url: `https://${authority}${service}` });
+    const merged = this.#metadata!.clone();
+    merged.merge(generated);
+    return merged;
+  }
+
+  #begin(snapshot: OutboundListenerSnapshot): void {
+    clearTimeout(this.#deadlineTimer);
+    const { method, authority, deadline } = this.#options;
+    const head: RequestHead = { protocol: 'grpc', method: 'POST', scheme: 'http', authority, path: method, headers: headersOf(this.#metadata!) };
+    const stream = this.#services.engine.start(snapshot, head, this, deadline === Infinity ? {} : { deadline: performance.now() + (deadline - Date.now()) });
+    this.#stream = stream;
+    // Either may have happened while the engine was still starting.
+    if (this.#over) stream.cancel();
+    else if (this.#requestSent) stream.requestEnd(this.#queue.bytes);
+  }
+
+  /** Hands everything that came so far to an ordinary call. */
+  #leave(call: Call): void {
+    clearTimeout(this.#deadlineTimer);
+    this.#over = true;
+    this.#services.ended();
+    this.#outside = call;
+    call.start(this.#metadata!, this.#listener!);
+    if (this.#readWanted) call.startRead();
+    const send = (index: number) => {
+      const message = this.#queue.get(index);
+      if (!message) {
+        if (this.#queue.closed) call.halfClose();
+        return;
+      }
+      call.sendMessageWithContext({ ...(message.flags !== undefined && { flags: message.flags }), callback: (error) => { message.callback?.(error); send(index + 1); } }, message.message);
+    };
+    send(0);
+  }
+
+  #read(): void {
+    if (!this.#readWanted || !this.#committed) return;
+    this.#readWanted = false;
+    this.#attempt!.call.startRead();
+  }
+
+  #end(status: StatusObject): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#deadlineTimer);
+    this.#services.ended();
+    // Never from inside of a call of the application's: its callback must not run before it has the call in hand.
+    process.nextTick(() => this.#listener?.onReceiveStatus(status));
+  }
+}

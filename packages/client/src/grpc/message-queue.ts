@@ -1,0 +1,54 @@
+// The messages of one call, kept so that another attempt can send them again from the first.
+
+export interface OutgoingMessage {
+  readonly message: Buffer;
+  readonly flags: number | undefined;
+  /** Tells grpc-js that the message is through: streams write the next one only then. */
+  callback: ((error?: Error | null) => void) | undefined;
+}
+
+export class MessageQueue {
+  readonly #limit: number;
+  readonly #messages: (OutgoingMessage | undefined)[] = [];
+  #keptBytes = 0;
+  /** Messages before it may be gone. */
+  #forgotten = 0;
+  #forgetting = false;
+  bytes = 0;
+  closed = false;
+
+  /** @param limit bytes kept for another attempt. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get replayable(): boolean {
+    return !this.#forgetting;
+  }
+
+  get length(): number {
+    return this.#messages.length;
+  }
+
+  add(message: OutgoingMessage): void {
+    this.#messages.push(message);
+    this.bytes += message.message.length;
+    this.#keptBytes += message.message.length;
+    if (this.#keptBytes > this.#limit) this.#forgetting = true;
+  }
+
+  get(index: number): OutgoingMessage | undefined {
+    return this.#messages[index];
+  }
+
+  /** No other attempt follows: what was sent need not be kept. */
+  commit(): void {
+    this.#forgetting = true;
+  }
+
+  /** The present attempt has sent all before `index`. */
+  sent(index: number): void {
+    if (!this.#forgetting) return;
+    for (; this.#forgotten < index; this.#forgotten++) this.#messages[this.#forgotten] = undefined;
+  }
+}

@@ -1,0 +1,141 @@
+// One plain grpc-js channel per host and generation of TLS. Balancing, retries and timeouts are the engine's, so grpc-js's are off.
+import * as grpc from '@grpc/grpc-js';
+import { channelCredentials, type TlsContexts } from '@weft/spiffe';
+import { MeshError } from '../errors.js';
+import type { ClusterConfig, EndpointConfig } from '../resource/cluster-config.js';
+import type { Host, HostTransport } from '../upstream/host.js';
+import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
+import { UpstreamConnectError } from './connector.js';
+import { tlsOptionsOf } from './tls-options.js';
+import { upstreamSecurity, usesIdentity, type UpstreamSecurity } from './upstream-tls.js';
+
+export { grpc };
+
+export class GrpcTransport {
+  readonly #tls: TlsContexts | undefined;
+  readonly #open = new Set<HostChannel>();
+  readonly #unsubscribe: (() => void) | undefined;
+
+  constructor({ tls }: { tls: TlsContexts | undefined }) {
+    this.#tls = tls;
+    this.#unsubscribe = tls?.subscribe(() => {
+      for (const channel of this.#open) channel.retireIfSecure();
+    });
+  }
+
+  /** @throws {@link UpstreamConnectError} where the endpoint must not be talked to. */
+  channel(host: Host, cluster: UpstreamCluster): grpc.Channel {
+    const existing = host.transports.get('grpc') as HostChannel | undefined;
+    if (existing?.fits(host.config, cluster.config)) return existing.channel;
+    const security = upstreamSecurity(cluster.config, host.config);
+    if (security.kind === 'refused') throw new UpstreamConnectError('identity', security.reason, { cause: new MeshError('WEFT_PEER_IDENTITY', security.reason) });
+    const { address, port } = host.config;
+    const { idleTimeoutMs } = cluster.config;
+    const key = JSON.stringify([address, port, security, idleTimeoutMs]);
+    if (existing?.adopt(key, host.config, cluster.config)) return existing.channel;
+    existing?.close();
+    const channel = new grpc.Channel(targetOf(host.config), credentialsOf(security, this.#tls), {
+      // Nothing shared with the application's own channels, nor with another cluster that expects another identity at this address.
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_retries': 0,
+      'grpc.service_config_disable_resolution': 1,
+      // A host that comes back is found within a second; the default lets it wait for up to two minutes.
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1000,
+      // The limits of the application's channel are checked above this one.
+      'grpc.max_receive_message_length': -1,
+      'grpc.max_send_message_length': -1,
+      ...(idleTimeoutMs > 0 && { 'grpc.client_idle_timeout_ms': Math.max(1000, idleTimeoutMs) }),
+      ...(security.kind === 'tls' && security.config.sni && { 'grpc.ssl_target_name_override': security.config.sni }),
+    });
+    const created = new HostChannel(channel, { key, secure: security.kind === 'tls', endpoint: host.config, cluster: cluster.config }, () => this.#open.delete(created));
+    this.#open.add(created);
+    host.transports.set('grpc', created);
+    return channel;
+  }
+
+  close(): void {
+    this.#unsubscribe?.();
+    for (const channel of this.#open) channel.closeNow();
+  }
+}
+
+interface Made {
+  readonly key: string;
+  readonly secure: boolean;
+  endpoint: EndpointConfig;
+  cluster: ClusterConfig;
+}
+
+class HostChannel implements HostTransport {
+  readonly channel: grpc.Channel;
+  readonly #made: Made;
+  readonly #onClose: () => void;
+  #retired = false;
+
+  constructor(channel: grpc.Channel, made: Made, onClose: () => void) {
+    this.channel = channel;
+    this.#made = made;
+    this.#onClose = onClose;
+  }
+
+  fits(endpoint: EndpointConfig, cluster: ClusterConfig): boolean {
+    return this.#made.endpoint === endpoint && this.#made.cluster === cluster && !this.#retired;
+  }
+
+  adopt(key: string, endpoint: EndpointConfig, cluster: ClusterConfig): boolean {
+    if (this.#retired || key !== this.#made.key) return false;
+    this.#made.endpoint = endpoint;
+    this.#made.cluster = cluster;
+    return true;
+  }
+
+  retireIfSecure(): void {
+    if (this.#made.secure) this.close();
+  }
+
+  /**
+   * Calls that run finish on their connection; grpc-js closes it after the last. But it fails calls that wait for the connection
+   * ("Channel closed before call started"), so those are let onto it first.
+   */
+  close(): void {
+    if (!this.#retire()) return;
+    const { channel } = this;
+    const close = () => void setTimeout(() => channel.close(), startMs).unref();
+    const state = channel.getConnectivityState(false);
+    if (state === grpc.connectivityState.CONNECTING) channel.watchConnectivityState(state, Date.now() + this.#made.cluster.connectTimeoutMs, close);
+    else close();
+  }
+
+  closeNow(): void {
+    if (this.#retire()) this.channel.close();
+  }
+
+  #retire(): boolean {
+    if (this.#retired) return false;
+    this.#retired = true;
+    this.#onClose();
+    return true;
+  }
+}
+
+/** For a call to be started on a connection that is ready. It takes a few microtasks. */
+const startMs = 100;
+
+function targetOf({ address, port }: EndpointConfig): string {
+  if (port === 0) return `unix:${address}`;
+  if (address.includes(':')) return `ipv6:[${address}]:${port}`;
+  return /^[\d.]+$/.test(address) ? `ipv4:${address}:${port}` : `dns:${address}:${port}`;
+}
+
+function credentialsOf(security: UpstreamSecurity, contexts: TlsContexts | undefined): grpc.ChannelCredentials {
+  if (security.kind !== 'tls') return grpc.credentials.createInsecure();
+  const { config, expected } = security;
+  if (usesIdentity(config) && contexts && expected.matchers.length === 0) return channelCredentials(contexts, { expectedIds: expected.ids, ...(config.sni && { servername: config.sni }) });
+  try {
+    const { secureContext, checkServerIdentity } = tlsOptionsOf(config, expected, ['h2'], contexts)();
+    return grpc.credentials.createFromSecureContext(secureContext!, { checkServerIdentity: checkServerIdentity!, rejectUnauthorized: true });
+  } catch (error) {
+    throw new UpstreamConnectError('identity', (error as Error).message, { cause: error });
+  }
+}

@@ -3,10 +3,12 @@ import { WrrLocalitySchema } from '@weft/xds-api/load-balancing';
 import type { LoadBalancingConfig } from '../resource/cluster-config.js';
 import type { LoadBalancerFactory } from './load-balancer.js';
 import { leastRequest } from './policy/least-request.js';
+import { maglev, maglevConfig } from './policy/maglev.js';
 import { random } from './policy/random.js';
+import { ringHash, ringHashConfig } from './policy/ring-hash.js';
 import { roundRobin } from './policy/round-robin.js';
 
-export const builtinLoadBalancers: readonly LoadBalancerFactory[] = [roundRobin, leastRequest, random];
+export const builtinLoadBalancers: readonly LoadBalancerFactory[] = [roundRobin, leastRequest, random, ringHash, maglev];
 
 const wrrLocality = 'type.googleapis.com/envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality';
 
@@ -32,9 +34,24 @@ export function resolveLoadBalancing(policies: readonly { typeUrl: string; value
   throw new Error(`no load-balancing policy is known: ${policies.map(({ typeUrl }) => typeUrl.slice(typeUrl.lastIndexOf('/') + 1)).join(', ') || 'the list is empty'}`);
 }
 
-/** `Cluster.LbPolicy` by name. Settings of `least_request_lb_config` are given with their Envoy defaults filled in. */
-export function legacyLoadBalancing(lbPolicy: string, settings: { choiceCount?: number; activeRequestBias?: number } = {}): LoadBalancingConfig {
+export interface LegacySettings {
+  /** least_request_lb_config. */
+  choiceCount?: number;
+  activeRequestBias?: number;
+  /** ring_hash_lb_config. */
+  minimumRingSize?: number;
+  maximumRingSize?: number;
+  /** maglev_lb_config. */
+  tableSize?: number;
+  /** common_lb_config.consistent_hashing_lb_config. */
+  useHostname?: boolean;
+}
+
+/** `Cluster.LbPolicy` by name; settings left out have Envoy's defaults. Throws where one is invalid. */
+export function legacyLoadBalancing(lbPolicy: string, settings: LegacySettings = {}): LoadBalancingConfig {
   switch (lbPolicy) {
+    case 'RING_HASH': return { policy: ringHash.name, config: ringHashConfig(settings) };
+    case 'MAGLEV': return { policy: maglev.name, config: maglevConfig(settings) };
     case 'ROUND_ROBIN': return { policy: roundRobin.name, config: { localityWeighted: false } };
     case 'RANDOM': return { policy: random.name, config: { localityWeighted: false } };
     case 'LEAST_REQUEST': {

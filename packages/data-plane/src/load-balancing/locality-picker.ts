@@ -15,14 +15,28 @@ export interface LocalityHosts {
  * then a host of it. `undefined` where no locality has one.
  */
 export function localityPicker(localities: readonly LocalityHosts[], usable: (host: Host) => boolean, overprovisioning: number, pickerOf: (locality: LocalityHosts, hosts: readonly Host[]) => Picker, random: () => number): Picker | undefined {
-  const choices = localities.map((locality) => {
-    const hosts = locality.hosts.filter(usable);
-    const availability = locality.hosts.length === 0 ? 0 : hosts.length / locality.hosts.length;
-    return { locality, hosts, weight: locality.weight * Math.min(1, (overprovisioning / 100) * availability) };
-  }).filter(({ weight }) => weight > 0);
+  const choices = usableLocalities(localities, usable, overprovisioning);
   if (choices.length === 0) return undefined;
   const pickers = choices.map(({ locality, hosts, weight }) => ({ picker: pickerOf(locality, hosts), weight }));
   if (pickers.length === 1) return pickers[0]?.picker;
   const scheduler = startedEdf(pickers, ({ weight }) => weight, random);
   return { pick: (context) => scheduler.pick()?.picker.pick(context) };
+}
+
+/** For policies by hash: each usable host's share of its locality's weight. */
+export function localityScaledWeights(localities: readonly LocalityHosts[], usable: (host: Host) => boolean, overprovisioning: number): Map<Host, number> {
+  const weights = new Map<Host, number>();
+  for (const { hosts, weight } of usableLocalities(localities, usable, overprovisioning)) {
+    const total = hosts.reduce((sum, host) => sum + host.config.weight, 0);
+    for (const host of hosts) weights.set(host, (weight * host.config.weight) / total);
+  }
+  return weights;
+}
+
+function usableLocalities(localities: readonly LocalityHosts[], usable: (host: Host) => boolean, overprovisioning: number): { locality: LocalityHosts; hosts: Host[]; weight: number }[] {
+  return localities.map((locality) => {
+    const hosts = locality.hosts.filter(usable);
+    const availability = locality.hosts.length === 0 ? 0 : hosts.length / locality.hosts.length;
+    return { locality, hosts, weight: locality.weight * Math.min(1, (overprovisioning / 100) * availability) };
+  }).filter(({ weight }) => weight > 0);
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { legacyLoadBalancing } from './builtin.js';
 import { seededRandom } from '../route/test-support.js';
 import { cluster, clusterContext, endpoint, endpoints, locality } from '../upstream/test-support.js';
 import { Host } from '../upstream/host.js';
@@ -29,10 +30,12 @@ describe('priorities', () => {
     expect(Math.abs((spread['a'] ?? 0) / 5000 - 0.7), `seed ${seed}`).toBeLessThan(0.04);
   });
 
-  it('keep the same key at the same priority', () => {
-    const half = cluster({}, endpoints([locality(['a', sick('b')]), locality(['z'], { priority: 1 })]), clusterContext({ random: Math.random }));
+  it('keep the same key at the same priority where the policy goes by keys', () => {
+    const half = cluster({ loadBalancing: legacyLoadBalancing('RING_HASH') }, endpoints([locality(['a', sick('b')]), locality(['z'], { priority: 1 })]), clusterContext({ random: Math.random }));
     expect(new Set(Array.from({ length: 20 }, () => pick(half, 69n)))).toEqual(new Set(['a']));
     expect(new Set(Array.from({ length: 20 }, () => pick(half, 70n)))).toEqual(new Set(['z']));
+    const byTurns = cluster({}, endpoints([locality(['a', sick('b')]), locality(['z'], { priority: 1 })]), clusterContext({ random: () => 0.9 }));
+    expect(pick(byTurns, 69n)).toBe('z');
   });
 
   it('use degraded hosts after healthy ones', () => {

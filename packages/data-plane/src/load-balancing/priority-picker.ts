@@ -2,7 +2,7 @@
 // the policy choose among hosts. Immutable; made anew whenever hosts or their health change.
 import type { Host } from '../upstream/host.js';
 import type { LoadBalancer, PickContext, Picker } from './load-balancer.js';
-import { localityPicker, type LocalityHosts } from './locality-picker.js';
+import { localityPicker, localityScaledWeights, type LocalityHosts } from './locality-picker.js';
 import { priorityLoad, type PriorityLoad } from './priority-load.js';
 
 export interface PriorityHosts {
@@ -14,6 +14,7 @@ export interface PriorityPickerOptions {
   readonly overprovisioning: number;
   readonly panicThreshold: number;
   readonly localityWeighted: boolean;
+  readonly hashBased: boolean;
   random(): number;
   /** The policy's state for one set of hosts, the same object for the same key across updates. */
   balancer(key: string): LoadBalancer;
@@ -27,9 +28,11 @@ export class PriorityPicker implements Picker {
   readonly #healthy: readonly (Picker | undefined)[];
   readonly #degraded: readonly (Picker | undefined)[];
   readonly #random: () => number;
+  readonly #hashBased: boolean;
 
   constructor(priorities: readonly PriorityHosts[], options: PriorityPickerOptions) {
     this.#random = options.random;
+    this.#hashBased = options.hashBased;
     this.load = priorityLoad(
       priorities.map(({ hosts }) => ({ healthy: count(hosts, isHealthy), degraded: count(hosts, isDegraded), total: hosts.length })),
       options.overprovisioning,
@@ -49,8 +52,8 @@ export class PriorityPicker implements Picker {
     const { healthy, degraded } = this.load;
     // The usual case needs no random number.
     if (healthy[0] === 100) return this.#healthy[0];
-    // The hash, where there is one, keeps a key on its priority.
-    const point = context.hash === undefined ? Math.floor(this.#random() * 100) + 1 : Number(context.hash % 100n) + 1;
+    // A key must stay on its priority where the policy goes by keys.
+    const point = context.hash === undefined || !this.#hashBased ? Math.floor(this.#random() * 100) + 1 : Number(context.hash % 100n) + 1;
     let reached = 0;
     for (let i = 0; i < healthy.length; i++) if (point <= (reached += healthy[i] as number)) return this.#healthy[i];
     for (let i = 0; i < degraded.length; i++) if (point <= (reached += degraded[i] as number)) return this.#degraded[i];
@@ -59,6 +62,10 @@ export class PriorityPicker implements Picker {
 }
 
 function poolPicker(key: string, { hosts, localities }: PriorityHosts, usable: (host: Host) => boolean, options: PriorityPickerOptions): Picker | undefined {
+  if (options.localityWeighted && options.hashBased) {
+    const weights = localityScaledWeights(localities, usable, options.overprovisioning);
+    return weights.size === 0 ? undefined : options.balancer(key).update([...weights.keys()], (host) => weights.get(host) as number);
+  }
   if (options.localityWeighted) {
     return localityPicker(localities, usable, options.overprovisioning, (locality, chosen) => options.balancer(`${key}/${locality.key}`).update(chosen), options.random);
   }

@@ -133,7 +133,8 @@ export class Cluster implements UpstreamCluster {
     const { attempted } = context;
     let host = this.#picker.pick(context);
     if (attempted === undefined || attempted.length === 0) return host;
-    for (let left = context.hostSelectionAttempts ?? 1; left > 0 && host !== undefined && attempted.includes(host); left--) host = this.#picker.pick(context);
+    const most = context.hostSelectionAttempts ?? 1;
+    for (let reselection = 1; reselection <= most && host !== undefined && attempted.includes(host); reselection++) host = this.#picker.pick({ ...context, reselection });
     return host;
   }
 
@@ -144,6 +145,7 @@ export class Cluster implements UpstreamCluster {
       overprovisioning: this.#endpoints?.overprovisioningFactor ?? overprovisioningFactor,
       panicThreshold: healthyPanicThreshold,
       localityWeighted,
+      hashBased: this.#factory.hashBased === true,
       random: this.#context.random,
       balancer: (key) => {
         const balancer = this.#balancers.get(key) ?? this.#factory.create(loadBalancing.config, this.#context);

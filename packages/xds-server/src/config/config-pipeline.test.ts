@@ -144,6 +144,21 @@ describe('the same object twice', () => {
   });
 });
 
+it('objects without namespace are in default, their age is that of their metadata, and names mean nothing to Object', () => {
+  const { put, model, problems } = setUp();
+  put('f', `${service('a', 1)}---\n${service('b', 1).replace('{name: b}', '{name: b, namespace: shop, creationTimestamp: "1970-01-01T00:00:02Z", labels: {__proto__: x}}')}`);
+  expect([...model.objects()].map(({ namespace, createdAt }) => [namespace, createdAt])).toEqual([['default', 0], ['shop', 2000]]);
+  expect(problems()).toEqual([]);
+});
+
+it('nothing of an unknown kind is stored: it may be a Secret', async () => {
+  const store = new MemoryStore();
+  const { put, pipeline } = setUp({ store });
+  put('f', 'apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {key: c2VjcmV0}\n');
+  await pipeline.flush();
+  expect((await store.list('config/')).entries).toEqual([]);
+});
+
 it('unknown kinds are one warning each, not errors', () => {
   const { put, problems, logged } = setUp();
   const deployment = (name: string) => `apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: ${name}}\n---\n`;

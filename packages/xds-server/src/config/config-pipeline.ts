@@ -120,7 +120,7 @@ export class ConfigPipeline implements ConfigSink {
     return [...parts, ...entries].filter(isError).sort(byPlace);
   }
 
-  /** The objects in force, each as its last good version. */
+  /** The objects in force, each as its last good version; without those of unknown kinds. */
   objects(): ConfigObject[] {
     return [...this.#entries.values()].flatMap(({ good }) => good ?? []);
   }
@@ -156,9 +156,11 @@ export class ConfigPipeline implements ConfigSink {
     const { objects, problems } = this.#kinds.normalize(object);
     this.#log(problems);
     if (objects) {
+      const known = this.#kinds.kindOf(object) !== undefined;
       this.#model.replace(key, objects);
-      this.#entries.set(key, { object, problems, inForce: true, good: object });
-      if (this.#kinds.kindOf(object)) this.#lastGood.put(part, object);
+      this.#entries.set(key, { object, problems, inForce: true, ...(known && { good: object }) });
+      // Unknown kinds are not stored either: there may be Secrets among them.
+      if (known) this.#lastGood.put(part, object);
       else this.#warnUnknown(object);
       return;
     }

@@ -34,7 +34,8 @@ function joinMesh(options: CaSourceOptions): { source: CaSource; clock: FakeCloc
 }
 const folder = () => {
   const parent = mkdtempSync(path.join(tmpdir(), 'weft-state-'));
-  cleanups.push(() => rmSync(parent, { recursive: true }));
+  // A source may still be writing when its test is over.
+  cleanups.push(() => rmSync(parent, { recursive: true, force: true, maxRetries: 10 }));
   return path.join(parent, 'state');
 };
 const halfLife = 1_802_000;

@@ -1,13 +1,19 @@
-import { Cluster_CommonLbConfigSchema, Cluster_LbPolicy as LbPolicy, Cluster_LeastRequestLbConfigSchema, Cluster_RoundRobinLbConfigSchema, LoadBalancingPolicy_PolicySchema, type Cluster } from '@weft/xds-api/cluster';
-import { legacyLoadBalancing, resolveLoadBalancing } from '../load-balancing/builtin.js';
+import {
+  Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema, Cluster_CommonLbConfigSchema, Cluster_LbPolicy as LbPolicy, Cluster_LeastRequestLbConfigSchema, Cluster_MaglevLbConfigSchema,
+  Cluster_RingHashLbConfig_HashFunction as HashFunction, Cluster_RingHashLbConfigSchema, Cluster_RoundRobinLbConfigSchema, LoadBalancingPolicy_PolicySchema, type Cluster,
+} from '@weft/xds-api/cluster';
+import { legacyLoadBalancing, resolveLoadBalancing, type LegacySettings } from '../load-balancing/builtin.js';
 import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
 import type { ClusterConfig } from './cluster-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { unwrapTypedStruct } from './typed-struct.js';
 
-const commonFields = knownFields(Cluster_CommonLbConfigSchema, ['healthy_panic_threshold', 'zone_aware_lb_config', 'locality_weighted_lb_config'], ['update_merge_window', 'ignore_new_hosts_until_first_hc']);
+const commonFields = knownFields(Cluster_CommonLbConfigSchema, ['healthy_panic_threshold', 'zone_aware_lb_config', 'locality_weighted_lb_config', 'consistent_hashing_lb_config'], ['update_merge_window', 'ignore_new_hosts_until_first_hc']);
 const policyFields = knownFields(LoadBalancingPolicy_PolicySchema, ['typed_extension_config']);
 const leastRequestFields = knownFields(Cluster_LeastRequestLbConfigSchema, ['choice_count', 'active_request_bias']);
+const ringHashFields = knownFields(Cluster_RingHashLbConfigSchema, ['minimum_ring_size', 'maximum_ring_size', 'hash_function']);
+const maglevFields = knownFields(Cluster_MaglevLbConfigSchema, ['table_size']);
+const consistentFields = knownFields(Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema, ['use_hostname_for_hashing']);
 const roundRobinFields = knownFields(Cluster_RoundRobinLbConfigSchema, []);
 
 type Balancing = Pick<ClusterConfig, 'loadBalancing' | 'localityWeighted' | 'healthyPanicThreshold'>;
@@ -41,12 +47,24 @@ function fromPolicies({ policies }: NonNullable<Cluster['loadBalancingPolicy']>,
 function fromEnum(cluster: Cluster, report: Report) {
   const { lbConfig, lbPolicy } = cluster;
   const name = LbPolicy[lbPolicy] ?? String(lbPolicy);
-  const settings: { choiceCount?: number; activeRequestBias?: number } = {};
+  const settings: LegacySettings = {};
+  const consistent = cluster.commonLbConfig?.consistentHashingLbConfig;
+  if (consistent) report.check(consistentFields, consistent, 'common_lb_config.consistent_hashing_lb_config');
+  if (consistent?.useHostnameForHashing) settings.useHostname = true;
   if (lbConfig.case === 'leastRequestLbConfig') {
     report.check(leastRequestFields, lbConfig.value, 'least_request_lb_config');
     const { choiceCount, activeRequestBias } = lbConfig.value;
     if (choiceCount !== undefined) settings.choiceCount = choiceCount;
     if (activeRequestBias) settings.activeRequestBias = activeRequestBias.defaultValue;
+  } else if (lbConfig.case === 'ringHashLbConfig') {
+    const { minimumRingSize, maximumRingSize, hashFunction } = lbConfig.value;
+    report.check(ringHashFields, lbConfig.value, 'ring_hash_lb_config');
+    if (hashFunction !== HashFunction.XX_HASH) report.unsupported('ring_hash_lb_config.hash_function');
+    if (minimumRingSize !== undefined) settings.minimumRingSize = Number(minimumRingSize);
+    if (maximumRingSize !== undefined) settings.maximumRingSize = Number(maximumRingSize);
+  } else if (lbConfig.case === 'maglevLbConfig') {
+    report.check(maglevFields, lbConfig.value, 'maglev_lb_config');
+    if (lbConfig.value.tableSize !== undefined) settings.tableSize = Number(lbConfig.value.tableSize);
   } else if (lbConfig.case === 'roundRobinLbConfig') report.check(roundRobinFields, lbConfig.value, 'round_robin_lb_config');
   return report.attempt('lb_policy', () => ({ loadBalancing: legacyLoadBalancing(name, settings), localityWeighted: false }));
 }

@@ -111,8 +111,8 @@ export const acts = [
       const before = await certificates(stage);
       const renewed = await until(async () => changed(before, await certificates(stage)), svidTtlMs * 1.5);
       await stage.weft('ca', 'rotate', '--control-plane', stage.http);
-      const { authority } = JSON.parse(await stage.weft('ca', 'show', '--control-plane', stage.http, '--json')).active;
-      const moved = await until(async () => [...(await certificates(stage)).values()].every((certificate) => certificate.authority === authority), svidTtlMs * 1.5);
+      const { subject } = JSON.parse(await stage.weft('ca', 'show', '--control-plane', stage.http, '--json')).active;
+      const moved = await until(async () => [...(await certificates(stage)).values()].every(({ issuer }) => issuer === subject), svidTtlMs * 1.5);
       await wait(2000);
       await load.settle();
       const seen = load.window(since);
@@ -144,11 +144,11 @@ export const acts = [
 /** The certificate of each process that is connected to the control plane, by client id. */
 async function certificates(stage) {
   const { clients } = await stage.api('/v1/clients');
-  return new Map(clients.filter(({ identity, certificate }) => identity && certificate).map(({ id, certificate }) => [id, certificate]));
+  return new Map(clients.filter(({ certificate }) => certificate).map(({ node, certificate }) => [node, certificate]));
 }
 
 function changed(before, after) {
-  return [...before].every(([id, { serialNumber }]) => after.has(id) && after.get(id).serialNumber !== serialNumber);
+  return [...before].every(([node, { serialNumber }]) => after.has(node) && after.get(node).serialNumber !== serialNumber);
 }
 
 /** How many calls of payments the fault filter of orders has aborted so far. */
@@ -164,10 +164,9 @@ async function injected(stage) {
 /** What a process without certificate gets from payments' fees port: `refused`, or the status. */
 async function plainText(stage) {
   const { registrations } = await stage.api('/v1/registrations');
-  const registration = registrations.find(({ group }) => group === 'default/payments-v1');
-  const port = registration.ports['http-fees'];
+  const { address, port } = registrations.find(({ group, portName }) => group === 'payments-v1' && portName === 'http-fees');
   return new Promise((resolve) => {
-    const socket = connect(port, registration.address);
+    const socket = connect(port, address);
     const outgoing = request({ createConnection: () => socket, path: '/fees', host: 'payments' }, (answer) => resolve(answer.statusCode));
     outgoing.on('error', () => resolve('refused'));
     outgoing.end();

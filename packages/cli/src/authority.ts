@@ -18,6 +18,8 @@ export interface TokenRequest {
 export interface AuthorityDescription {
   /** SHA-256 of the certificate, hex. */
   authority: string;
+  /** Its name: the issuer in the certificates it signed. */
+  subject: string;
   state: string;
   notBefore: string;
   notAfter: string;
@@ -37,6 +39,7 @@ export function describeAuthorities(ca: CertificateAuthority): Authorities {
   const authorities = ca.authorities.list().map(({ certificate, state }) => {
     return {
       authority: createHash('sha256').update(certificate.raw).digest('hex'),
+      subject: certificate.subject,
       state,
       notBefore: certificate.validFromDate.toISOString(),
       notAfter: certificate.validToDate.toISOString(),

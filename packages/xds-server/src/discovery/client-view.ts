@@ -25,6 +25,7 @@ export interface ClientView {
   stream: number;
   /** SPIFFE ID; absent for unauthenticated observers. */
   identity?: string;
+  certificate?: { serialNumber: string; issuer: string; notAfter: string };
   profile: ProfileName | 'unknown';
   protocol: 'sotw' | 'delta';
   peer: string;
@@ -40,7 +41,7 @@ export function viewClient(stream: ClientStream<never>): ClientView {
   return {
     node: node?.id ?? '',
     stream: stream.number,
-    ...(caller && { identity: caller.spiffeId }),
+    ...(caller && { identity: caller.spiffeId, certificate: { ...caller.certificate, notAfter: new Date(caller.notAfter).toISOString() } }),
     profile: node?.profile ?? 'unknown',
     protocol: stream.protocol.name,
     peer: stream.peer,

@@ -13,6 +13,8 @@ export interface CallerIdentity {
   readonly serviceAccount: string;
   /** Milliseconds since the epoch. */
   readonly notAfter: number;
+  /** Which of its certificates it showed, and by whom issued: operators follow rotations with it. */
+  readonly certificate: { readonly serialNumber: string; readonly issuer: string };
 }
 
 /** Ends a stream with a status and a reason for the client. */
@@ -42,7 +44,7 @@ export function authenticate(call: Pick<ServerDuplexStream<unknown, unknown>, 'g
   const { namespace, serviceAccount } = id;
   if (id.trustDomain !== trustDomain) throw new StreamRefused(status.PERMISSION_DENIED, `${id} is not of trust domain ${trustDomain}`);
   if (namespace === undefined || serviceAccount === undefined) throw new StreamRefused(status.PERMISSION_DENIED, `${id} does not name a service account (spiffe://TD/ns/NS/sa/SA)`);
-  return { spiffeId: id.toString(), trustDomain: id.trustDomain, namespace, serviceAccount, notAfter: leaf.validToDate.getTime() };
+  return { spiffeId: id.toString(), trustDomain: id.trustDomain, namespace, serviceAccount, notAfter: leaf.validToDate.getTime(), certificate: { serialNumber: leaf.serialNumber, issuer: leaf.issuer } };
 }
 
 /**

@@ -12,14 +12,17 @@ const minimumRingSize = 1024;
 
 export function loadBalancing(context: GenerateContext, profile: ProfileName, loadBalancer: LoadBalancer | undefined, warn: (reason: string) => void): LoadBalancingFields {
   if (loadBalancer?.simple === 'passthrough' && !loadBalancer.consistentHash) warn('loadBalancer.simple PASSTHROUGH: the client has no original destination; its default policy is used');
-  return profile === 'grpc' ? grpcPolicy(context, loadBalancer, warn) : { ...clusterPolicy(loadBalancer) };
+  if (profile === 'grpc') return grpcPolicy(context, loadBalancer, warn);
+  // A client that does not know slow start refuses the whole cluster for it.
+  if (profile === 'weft' && loadBalancer?.warmupMs) warn('loadBalancer.warmup: Weft clients have no slow start yet; endpoints get their full share at once');
+  return clusterPolicy(loadBalancer, profile === 'envoy');
 }
 
-function clusterPolicy(loadBalancer: LoadBalancer | undefined): LoadBalancingFields {
+function clusterPolicy(loadBalancer: LoadBalancer | undefined, slowStart: boolean): LoadBalancingFields {
   const hash = loadBalancer?.consistentHash;
   if (hash?.maglev) return { lbPolicy: LbPolicy.MAGLEV, lbConfig: { case: 'maglevLbConfig', value: { tableSize: BigInt(hash.maglev.tableSize) } } };
   if (hash) return { lbPolicy: LbPolicy.RING_HASH, lbConfig: { case: 'ringHashLbConfig', value: { minimumRingSize: BigInt(hash.ring?.minimumSize ?? minimumRingSize), hashFunction: ClusterHash.XX_HASH } } };
-  const warmup = loadBalancer?.warmupMs ? { slowStartConfig: { slowStartWindow: duration(loadBalancer.warmupMs) } } : undefined;
+  const warmup = slowStart && loadBalancer?.warmupMs ? { slowStartConfig: { slowStartWindow: duration(loadBalancer.warmupMs) } } : undefined;
   switch (loadBalancer?.simple) {
     case 'random':
       return { lbPolicy: LbPolicy.RANDOM };

@@ -64,8 +64,8 @@ function distribute<E extends Weighted>({ node }: GenerateContext, rules: Locali
   if (rule === undefined) return groups;
   const rest = new Set(groups);
   const shared: LocalityGroup<E>[] = [];
-  // Exact places before wildcards, so that `region/*` takes only what is left.
-  const targets = Object.entries(rule.to).sort(([a], [b]) => Number(a.includes('*')) - Number(b.includes('*')) || (a < b ? -1 : 1));
+  // Narrow places first, so that `region/*` takes only what is left.
+  const targets = Object.entries(rule.to).sort(([a], [b]) => named(b) - named(a) || (a < b ? -1 : 1));
   for (const [place, share] of targets) {
     const matching = [...rest].filter(({ locality }) => localityMatches(place, locality));
     const total = matching.reduce((sum, { weight }) => sum + weight, 0);
@@ -75,6 +75,11 @@ function distribute<E extends Weighted>({ node }: GenerateContext, rules: Locali
     }
   }
   return shared.sort(byPlace);
+}
+
+/** How many parts of a place a pattern names. */
+function named(pattern: string): number {
+  return pattern.split('/').filter((part) => part !== '*' && part !== '').length;
 }
 
 /** `region/zone/subZone`, where `*` ends the pattern, and what is left out matches everything. */

@@ -13,7 +13,7 @@ const locality = { region: 'r', zone: 'z', subZone: '' };
 const base = (name: string) => ({ key: `shop/${name}`, namespace: 'shop', name, origin: name, createdAt: 0, locality, ports: {} });
 const group = (name: string, serviceAccount: string): WorkloadGroup => ({ ...base(name), type: 'workload-group', labels: { from: name }, serviceAccount, network: '' });
 const workload = (name: string, serviceAccount: string, via: Workload['via'] = 'entry'): Workload => ({ ...base(name), type: 'workload', labels: { from: name }, serviceAccount, address: '10.0.0.1', health: 'healthy', via });
-const caller = (serviceAccount: string): CallerIdentity => ({ spiffeId: `spiffe://cluster.local/ns/shop/sa/${serviceAccount}`, trustDomain: 'cluster.local', namespace: 'shop', serviceAccount, notAfter: 0 });
+const caller = (serviceAccount: string): CallerIdentity => ({ spiffeId: `spiffe://cluster.local/ns/shop/sa/${serviceAccount}`, trustDomain: 'cluster.local', namespace: 'shop', serviceAccount, notAfter: 0, certificate: { serialNumber: '01', issuer: 'CN=test' } });
 
 let model: MeshModel;
 let graph: ResourceGraph;

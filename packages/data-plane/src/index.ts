@@ -1,1 +1,16 @@
-export {};
+// What applications extend Weft with, and what they see of it. Everything else is reached through @weft/client and @weft/server.
+export { MeshError, type MeshErrorCode } from './errors.js';
+export type { RuntimeOptions } from './runtime-options.js';
+export type { FilterContext, FilterResult, HttpFilter, HttpFilterFactory, StreamFilter } from './filter/http-filter.js';
+export type { LoadBalancer, LoadBalancerContext, LoadBalancerFactory, PickContext, Picker } from './load-balancing/load-balancer.js';
+export { HeaderMap } from './stream/header-map.js';
+export type { LocalReply } from './stream/local-reply.js';
+export type { RequestHead } from './stream/request-head.js';
+export type { ResponseHead } from './stream/response-head.js';
+export type { PeerIdentity, StreamInfo, WorkloadInfo } from './stream/stream-info.js';
+export type { ResponseFlag } from './stream/response-flag.js';
+export type { AccessLogEntry, AccessLogSink } from './telemetry/access-log.js';
+export type { Logger } from './telemetry/logger.js';
+export type { Host } from './upstream/host.js';
+export type { XdsStatus } from './xds/xds-client.js';
+export { version } from './version.js';

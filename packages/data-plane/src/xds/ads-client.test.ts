@@ -259,6 +259,8 @@ describe('stream life', () => {
     expect(b.events[0]).toMatch(/does not answer/);
     const again = await TestAdsServer.start({ port: server.port });
     opened.push(again);
+    // Versions of a new server must differ from the old one's.
+    roots(again, 'a', 'one and a half');
     roots(again, 'a', 'two');
     clock.advance(999);
     expect(again.streams).toEqual([]);

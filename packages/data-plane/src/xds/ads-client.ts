@@ -185,7 +185,7 @@ export class AdsClient implements XdsClient {
     const errors = this.#table.apply(update);
     // Of a type nobody asked for: an ACK would be a subscription to all of it.
     if (!errors || stream !== this.#live) return;
-    if (errors.length > 0) this.#options.logger.warn('rejected resources of the control plane', { typeUrl: update.typeUrl, errors });
+    if (errors.length > 0) this.#options.logger.warn({ typeUrl: update.typeUrl, errors }, 'rejected resources of the control plane');
     // Bounded: it travels back in one message.
     stream.connection.send(stream.protocol.acknowledge(update, errors.length === 0, errors.length > 0 ? errors.join('; ').slice(0, 8192) : undefined));
   }
@@ -196,7 +196,7 @@ export class AdsClient implements XdsClient {
     if (stream === this.#successor) {
       // The present stream goes on; a server that does not want its identity any more ends it, and the next one has the new identity.
       this.#successor = undefined;
-      this.#options.logger.warn('cannot reconnect to the control plane with the new identity yet', { error: error?.message });
+      this.#options.logger.warn({ err: error }, 'cannot reconnect to the control plane with the new identity yet');
       this.#later(() => this.reconnect());
       return;
     }
@@ -220,7 +220,7 @@ export class AdsClient implements XdsClient {
     if (again) return this.#connect();
     const reason = error?.message ?? 'the stream ended without an answer';
     this.#lastError = error instanceof MeshError ? error : new MeshError('WEFT_NO_CONFIG', `the control plane ${target.address} does not answer: ${reason}`, { cause: error });
-    logger.warn('the control plane does not answer', { address: target.address, reason });
+    logger.warn({ address: target.address, reason }, 'the control plane does not answer');
     if (!stream.answered) this.#table.fail(this.#lastError);
     if (!this.#closed) this.#later(() => this.#connect());
   }

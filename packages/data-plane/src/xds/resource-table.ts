@@ -44,7 +44,7 @@ export class ResourceTable {
     if (!table) this.#types.set(type.typeUrl, (table = { name: type.name, fullState: type.fullState, version: '', entries: new Map() }));
     let entry = table.entries.get(name);
     if (!entry) {
-      entry = new ResourceEntry(type, name, (thrown) => this.#options.logger.error('a watcher of a resource failed', { type: type.name, name, error: String(thrown) }));
+      entry = new ResourceEntry(type, name, (thrown) => this.#options.logger.error({ type: type.name, name, err: thrown }, 'a watcher of a resource failed'));
       entry.error = error;
       table.entries.set(name, entry);
     }
@@ -148,7 +148,7 @@ export class ResourceTable {
     if (!entry) return;
     const { address, logger, ignoreResourceDeletion = false } = this.#options;
     if (ignoreResourceDeletion && table.fullState && entry.bytes) {
-      logger.warn('the control plane removed a resource; it stays in force (ignore_resource_deletion)', { type: table.name, name: entry.name });
+      logger.warn({ type: table.name, name: entry.name }, 'the control plane removed a resource; it stays in force (ignore_resource_deletion)');
       return;
     }
     entry.remove(new MeshError('WEFT_NO_CONFIG', `${table.name} ${entry.name} does not exist (${address})`));

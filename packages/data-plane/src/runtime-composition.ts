@@ -1,0 +1,152 @@
+// The composition root: every part of the engine is made here, once.
+import { CaSource, systemClock, TlsContexts } from '@weft/spiffe';
+import { loadBootstrap } from './bootstrap/load-bootstrap.js';
+import { nodeMessage } from './bootstrap/node.js';
+import type { Environment } from './bootstrap/bootstrap.js';
+import { MeshError } from './errors.js';
+import { builtinFilters } from './filter/builtin.js';
+import type { FilterContext } from './filter/http-filter.js';
+import { controlPlaneCredentials, identitySource } from './bootstrap/identity.js';
+import { inboundListenerName, InboundListeners } from './inbound/inbound-listeners.js';
+import { addressText } from './inbound/peer-identity.js';
+import { builtinLoadBalancers } from './load-balancing/builtin.js';
+import { Engine } from './outbound/engine.js';
+import { MeshNames } from './outbound/mesh-names.js';
+import type { OutboundEngine } from './outbound/outbound-engine.js';
+import { clusterType } from './resource/cluster.js';
+import { endpointPolicy } from './resource/endpoint-policy.js';
+import { endpointType } from './resource/endpoint.js';
+import { HttpFilterRegistry } from './resource/http-filter.js';
+import { listenerType } from './resource/listener.js';
+import { routeConfigurationType } from './resource/route-configuration.js';
+import { secretType } from './resource/secret.js';
+import type { Runtime } from './runtime.js';
+import type { RuntimeOptions } from './runtime-options.js';
+import { OutboundListeners } from './snapshot/outbound-listeners.js';
+import { accessLogSink } from './telemetry/access-log.js';
+import { IstioTelemetry } from './telemetry/istio-telemetry.js';
+import { defaultLogger } from './telemetry/logger.js';
+import { bridgeToRegistry } from './telemetry/prometheus.js';
+import { Stats } from './telemetry/stats.js';
+import { Tracing } from './telemetry/tracing.js';
+import { ClusterManager } from './upstream/cluster-manager.js';
+import { AdsClient } from './xds/ads-client.js';
+
+/**
+ * Makes a runtime of its own; applications share one (`acquireRuntime`).
+ * @throws {MeshError} WEFT_BOOTSTRAP_INVALID where it is not said how to join, or wrongly.
+ */
+export function createRuntime(options: RuntimeOptions = {}, env: Environment = process.env): Runtime {
+  const { clock = systemClock, logger = defaultLogger(env['WEFT_LOG']) } = options;
+  const random = Math.random;
+  const bootstrap = loadBootstrap(options, env);
+  for (const warning of bootstrap.warnings) logger.warn({ source: bootstrap.source }, `bootstrap: ${warning}`);
+  const filters = new HttpFilterRegistry([...builtinFilters, ...(options.filters ?? [])]);
+  const loadBalancers = [...builtinLoadBalancers, ...(options.loadBalancers ?? [])];
+  const [server] = bootstrap.servers;
+  const policy = endpointPolicy({ allowLoopback: options.allowLoopbackEndpoints ?? server.loopback });
+  const { certificateProviders } = bootstrap;
+  const routeType = routeConfigurationType({ filters });
+
+  const identity = bootstrap.identity && identitySource(bootstrap.identity, clock, logger);
+  const tls = identity && new TlsContexts(identity, { clock });
+  const xds = new AdsClient({
+    target: { address: server.address, target: server.target, credentials: (signal) => controlPlaneCredentials(server, tls, signal) },
+    node: nodeMessage(bootstrap.node),
+    clock,
+    logger,
+    random,
+    ignoreResourceDeletion: server.ignoreResourceDeletion,
+    ...(options.maxBackoffMs !== undefined && { maxBackoffMs: options.maxBackoffMs }),
+  });
+  // A control plane ends a stream with its SVID; moving before that leaves no gap.
+  const unfollowIdentity = server.credentials.kind === 'identity' ? identity?.subscribe(() => xds.reconnect()) : undefined;
+  if (identity instanceof CaSource) followAuthorities(xds, identity, logger);
+
+  const stats = new Stats();
+  const { namespace, name } = bootstrap.workload;
+  const workload = { name, namespace, canonicalService: name, canonicalRevision: 'latest', cluster: 'Kubernetes' };
+  const telemetry = new IstioTelemetry({
+    stats,
+    workload,
+    principal: () => identity?.current()?.svid.id.toString(),
+    accessLog: accessLogSink(options.accessLog, (error) => logger.error({ err: error }, 'the access log cannot be written')),
+    tracing: new Tracing(() => workload),
+    nodeId: bootstrap.node.id,
+  });
+  if (options.registry) bridgeToRegistry(stats, options.registry);
+
+  const filterContext: FilterContext = { random, now: () => clock.now(), setTimeout: (run, ms) => clock.setTimeout(run, ms) };
+  const clusters = new ClusterManager({ xds, clusterType: clusterType({ loadBalancers, certificateProviders, policy }), endpointType: endpointType({ policy }), clock, random, logger, loadBalancers });
+  const listeners = new OutboundListeners({
+    xds,
+    clusters,
+    types: { listener: listenerType({ filters, side: 'client', certificateProviders }), routeConfiguration: routeType },
+    filterContext,
+    clock,
+    random,
+    ...(options.maxNames !== undefined && { maxNames: options.maxNames }),
+  });
+  const engine = new Engine({ listeners, telemetry, clock, random, names: new MeshNames(bootstrap.names) });
+  const inbound = new InboundListeners({
+    xds,
+    type: listenerType({ filters, side: 'server', certificateProviders }),
+    routeType,
+    filterContext,
+    telemetry,
+    tls,
+    logger,
+    clock,
+    listenerName: serverListenerName(bootstrap.serverListenerTemplate),
+  });
+
+  let closed: Promise<void> | undefined;
+  return {
+    bootstrap, clock, logger, identity, tls, xds, inbound, telemetry, stats,
+    outbound: options.outboundTrafficPolicy === 'REGISTRY_ONLY' ? registryOnly(engine) : engine,
+    async ready(signal) {
+      await identity?.ready(signal).catch((error: unknown) => {
+        throw new MeshError('WEFT_IDENTITY_UNAVAILABLE', error instanceof Error ? error.message : String(error), { cause: error });
+      });
+      await xds.ready(signal);
+    },
+    close() {
+      closed ??= (async () => {
+        inbound.close();
+        // The subscriptions that end here are how ports are deregistered: they must still reach the control plane.
+        await new Promise((resolve) => setImmediate(resolve));
+        listeners.close();
+        clusters.close();
+        unfollowIdentity?.();
+        xds.close();
+        identity?.close();
+      })();
+      return closed;
+    },
+  };
+}
+
+/** The authority's roots change by its operator's hand: followed, so that both old and new are believed in time. */
+function followAuthorities(xds: AdsClient, source: CaSource, logger: Runtime['logger']): void {
+  xds.watch(secretType, 'ROOTCA', {
+    onResource: ({ trustedCaPem }) => source.setAuthorities([trustedCaPem]),
+    onAbsent: () => logger.debug({}, 'the control plane publishes no ROOTCA; the roots of the last certificate stay'),
+    onError: () => undefined,
+  });
+}
+
+function registryOnly(engine: OutboundEngine): OutboundEngine {
+  return {
+    lookup: (scheme, authority) => engine.lookup(scheme, authority),
+    start: (snapshot, head, downstream, streamOptions) => engine.start(snapshot, head, downstream, streamOptions),
+    mayPassThrough: () => false,
+  };
+}
+
+function serverListenerName(template: string | undefined): typeof inboundListenerName {
+  if (template === undefined) return inboundListenerName;
+  return ({ host, port }) => {
+    const address = addressText(host, port);
+    return template.replaceAll('%s', () => (template.startsWith('xdstp:') ? encodeURIComponent(address) : address));
+  };
+}

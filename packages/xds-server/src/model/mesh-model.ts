@@ -116,7 +116,7 @@ export class MeshModel implements MeshSource {
     const { services, endpoints, routes, traffic, peers, authorizations, groups, rawResources } = this.indexes;
     switch (object.type) {
       case 'service':
-        services.add(object, this.#touch);
+        services.add(object, this.#touch, old as typeof object | undefined);
         return endpoints.addService(object, this.#touch, old as typeof object | undefined);
       case 'workload':
         return endpoints.addWorkload(object, this.#touch, old as typeof object | undefined);
@@ -146,7 +146,7 @@ export class MeshModel implements MeshSource {
     switch (object.type) {
       case 'service':
         endpoints.deleteService(object, this.#touch, next as typeof object | undefined);
-        return services.delete(object, this.#touch);
+        return services.delete(object, this.#touch, next as typeof object | undefined);
       case 'workload':
         return endpoints.deleteWorkload(object, this.#touch, next as typeof object | undefined);
       case 'endpoint-group':

@@ -1,5 +1,6 @@
 // Services by host and address, and what a client means by a dialled name (contracts.md 3).
 import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { dependency, type Touch } from './dependency.js';
 import { exportedTo, hostPatterns, normalizeHost } from './host-pattern.js';
 import type { Service } from './service.js';
@@ -8,6 +9,14 @@ import { AgeOrderedGroups, byAgeAndKey } from './sorted-list.js';
 /** A cluster's own service keeps its host, however old a ServiceEntry that also claims it may be. */
 function byOwnership(a: Service, b: Service): number {
   return Number(b.cluster) - Number(a.cluster) || byAgeAndKey(a, b);
+}
+
+/**
+ * Endpoints written inside a service are a dependency of their own, and change far more often than the rest: listeners, routes
+ * and clusters must not be made again for them. Whether there are any is part of the rest.
+ */
+function sameButEndpoints(a: Service, b: Service | undefined): boolean {
+  return b !== undefined && (a.endpoints.length === 0) === (b.endpoints.length === 0) && isDeepStrictEqual({ ...a, endpoints: [] }, { ...b, endpoints: [] });
 }
 
 export class ServiceIndex {
@@ -20,18 +29,18 @@ export class ServiceIndex {
     this.#clusterDomain = clusterDomain;
   }
 
-  add(service: Service, touch: Touch): void {
+  add(service: Service, touch: Touch, previous?: Service): void {
     this.#byKey.set(service.key, service);
     this.#byHost.add(service.host, service);
     for (const address of service.addresses) this.#byAddress.add(address, service);
-    this.#touch(service, touch);
+    if (!sameButEndpoints(service, previous)) this.#touch(service, touch);
   }
 
-  delete(service: Service, touch: Touch): void {
+  delete(service: Service, touch: Touch, next?: Service): void {
     this.#byKey.delete(service.key);
     this.#byHost.delete(service.host, service);
     for (const address of service.addresses) this.#byAddress.delete(address, service);
-    this.#touch(service, touch);
+    if (!sameButEndpoints(service, next)) this.#touch(service, touch);
   }
 
   #touch(service: Service, touch: Touch): void {

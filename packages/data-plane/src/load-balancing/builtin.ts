@@ -7,6 +7,7 @@ import { maglev, maglevConfig } from './policy/maglev.js';
 import { random } from './policy/random.js';
 import { ringHash, ringHashConfig } from './policy/ring-hash.js';
 import { roundRobin } from './policy/round-robin.js';
+import type { SlowStartConfig } from './policy/slow-start.js';
 
 export const builtinLoadBalancers: readonly LoadBalancerFactory[] = [roundRobin, leastRequest, random, ringHash, maglev];
 
@@ -35,6 +36,8 @@ export function resolveLoadBalancing(policies: readonly { typeUrl: string; value
 }
 
 export interface LegacySettings {
+  /** round_robin_lb_config and least_request_lb_config. */
+  slowStart?: SlowStartConfig;
   /** least_request_lb_config. */
   choiceCount?: number;
   activeRequestBias?: number;
@@ -49,15 +52,16 @@ export interface LegacySettings {
 
 /** `Cluster.LbPolicy` by name; settings left out have Envoy's defaults. Throws where one is invalid. */
 export function legacyLoadBalancing(lbPolicy: string, settings: LegacySettings = {}): LoadBalancingConfig {
+  const slowStart = settings.slowStart && { slowStart: settings.slowStart };
   switch (lbPolicy) {
     case 'RING_HASH': return { policy: ringHash.name, config: ringHashConfig(settings) };
     case 'MAGLEV': return { policy: maglev.name, config: maglevConfig(settings) };
-    case 'ROUND_ROBIN': return { policy: roundRobin.name, config: { localityWeighted: false } };
+    case 'ROUND_ROBIN': return { policy: roundRobin.name, config: { localityWeighted: false, ...slowStart } };
     case 'RANDOM': return { policy: random.name, config: { localityWeighted: false } };
     case 'LEAST_REQUEST': {
       const choiceCount = settings.choiceCount ?? 2;
       if (choiceCount < 2) throw new Error(`least_request_lb_config.choice_count must be 2 or more, not ${choiceCount}`);
-      return { policy: leastRequest.name, config: { localityWeighted: false, choiceCount, activeRequestBias: settings.activeRequestBias ?? 1, fullScan: false } };
+      return { policy: leastRequest.name, config: { localityWeighted: false, choiceCount, activeRequestBias: settings.activeRequestBias ?? 1, fullScan: false, ...slowStart } };
     }
     default: throw new Error(`lb_policy ${lbPolicy} is not supported`);
   }

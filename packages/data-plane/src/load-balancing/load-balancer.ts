@@ -16,6 +16,8 @@ export interface LoadBalancerFactory<Config = unknown> {
 export interface LoadBalancerContext {
   /** Uniform in [0, 1). Tests pass their own. */
   random(): number;
+  /** Milliseconds. */
+  now(): number;
 }
 
 /** Lives as long as its cluster; sees one flat list of available hosts. Priorities, localities, subsets and panic are around it. */

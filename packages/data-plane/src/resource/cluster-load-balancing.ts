@@ -4,17 +4,18 @@ import {
 } from '@weft/xds-api/cluster';
 import { legacyLoadBalancing, resolveLoadBalancing, type LegacySettings } from '../load-balancing/builtin.js';
 import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
+import { parseSlowStart } from '../load-balancing/policy/slow-start.js';
 import type { ClusterConfig } from './cluster-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { unwrapTypedStruct } from './typed-struct.js';
 
 const commonFields = knownFields(Cluster_CommonLbConfigSchema, ['healthy_panic_threshold', 'zone_aware_lb_config', 'locality_weighted_lb_config', 'consistent_hashing_lb_config'], ['update_merge_window', 'ignore_new_hosts_until_first_hc']);
 const policyFields = knownFields(LoadBalancingPolicy_PolicySchema, ['typed_extension_config']);
-const leastRequestFields = knownFields(Cluster_LeastRequestLbConfigSchema, ['choice_count', 'active_request_bias']);
+const leastRequestFields = knownFields(Cluster_LeastRequestLbConfigSchema, ['choice_count', 'active_request_bias', 'slow_start_config']);
 const ringHashFields = knownFields(Cluster_RingHashLbConfigSchema, ['minimum_ring_size', 'maximum_ring_size', 'hash_function']);
 const maglevFields = knownFields(Cluster_MaglevLbConfigSchema, ['table_size']);
 const consistentFields = knownFields(Cluster_CommonLbConfig_ConsistentHashingLbConfigSchema, ['use_hostname_for_hashing']);
-const roundRobinFields = knownFields(Cluster_RoundRobinLbConfigSchema, []);
+const roundRobinFields = knownFields(Cluster_RoundRobinLbConfigSchema, ['slow_start_config']);
 
 type Balancing = Pick<ClusterConfig, 'loadBalancing' | 'localityWeighted' | 'healthyPanicThreshold'>;
 
@@ -66,5 +67,8 @@ function fromEnum(cluster: Cluster, report: Report) {
     report.check(maglevFields, lbConfig.value, 'maglev_lb_config');
     if (lbConfig.value.tableSize !== undefined) settings.tableSize = Number(lbConfig.value.tableSize);
   } else if (lbConfig.case === 'roundRobinLbConfig') report.check(roundRobinFields, lbConfig.value, 'round_robin_lb_config');
+  if (lbConfig.case === 'roundRobinLbConfig' || lbConfig.case === 'leastRequestLbConfig') {
+    Object.assign(settings, report.attempt(lbConfig.case === 'roundRobinLbConfig' ? 'round_robin_lb_config' : 'least_request_lb_config', () => parseSlowStart(lbConfig.value.slowStartConfig)));
+  }
   return report.attempt('lb_policy', () => ({ loadBalancing: legacyLoadBalancing(name, settings), localityWeighted: false }));
 }

@@ -80,7 +80,7 @@ export class Cluster implements UpstreamCluster {
 
   setEndpoints(endpoints: EndpointsConfig): void {
     this.#endpoints = endpoints;
-    const { removed, changed } = this.#hostSet.update(endpoints);
+    const { removed, changed } = this.#hostSet.update(endpoints, this.#context.clock.now());
     for (const host of changed) closeTransports(host);
     for (const host of removed) if (host.activeRequests === 0) closeTransports(host);
     this.#closeUnhealthy(this.hosts);
@@ -148,7 +148,7 @@ export class Cluster implements UpstreamCluster {
       hashBased: this.#factory.hashBased === true,
       random: this.#context.random,
       balancer: (key) => {
-        const balancer = this.#balancers.get(key) ?? this.#factory.create(loadBalancing.config, this.#context);
+        const balancer = this.#balancers.get(key) ?? this.#factory.create(loadBalancing.config, { random: this.#context.random, now: () => this.#context.clock.now() });
         used.set(key, balancer);
         return balancer;
       },

@@ -5,9 +5,9 @@ import { endpoint, endpoints, locality } from './test-support.js';
 describe('host set', () => {
   it('keeps a host that stays, with its latest configuration, priority and locality', () => {
     const set = new HostSet('c');
-    set.update(endpoints([['a', 'b']]));
+    set.update(endpoints([['a', 'b']]), 0);
     const [a, b] = set.all;
-    const { removed, changed } = set.update(endpoints([locality([], { priority: 0 }), locality([endpoint('a', { weight: 7 })], { priority: 1, region: 'r', zone: 'z', subZone: 's' })]));
+    const { removed, changed } = set.update(endpoints([locality([], { priority: 0 }), locality([endpoint('a', { weight: 7 })], { priority: 1, region: 'r', zone: 'z', subZone: 's' })]), 0);
     expect(set.all).toEqual([a]);
     expect(set.all[0]).toBe(a);
     expect(a).toMatchObject({ priority: 1, locality: 'r/z/s', config: { weight: 7 }, removed: false });
@@ -19,10 +19,10 @@ describe('host set', () => {
 
   it('a host that comes back later is a new one', () => {
     const set = new HostSet('c');
-    set.update(endpoints([['a']]));
+    set.update(endpoints([['a']]), 0);
     const [before] = set.all;
-    set.update(endpoints([]));
-    set.update(endpoints([['a']]));
+    set.update(endpoints([]), 0);
+    set.update(endpoints([['a']]), 0);
     expect(set.all[0]).not.toBe(before);
     expect(set.all[0]?.removed).toBe(false);
   });
@@ -32,13 +32,13 @@ describe('host set', () => {
     [{ weight: 2 }, false], [{ health: 'unhealthy' as const }, false], [{ metadata: { other: {} } }, false],
   ])('a change of %j needs new connections: %s', (change, expected) => {
     const set = new HostSet('c');
-    set.update(endpoints([['a']]));
-    expect(set.update(endpoints([[], locality([endpoint('a', change)])])).changed.length === 1).toBe(expected);
+    set.update(endpoints([['a']]), 0);
+    expect(set.update(endpoints([[], locality([endpoint('a', change)])]), 0).changed.length === 1).toBe(expected);
   });
 
   it('counts an address once', () => {
     const set = new HostSet('c');
-    set.update(endpoints([['a', 'a'], ['a', 'b']]));
+    set.update(endpoints([['a', 'a'], ['a', 'b']]), 0);
     expect(set.all.map(({ key }) => key)).toEqual(['a:80', 'b:80']);
   });
 

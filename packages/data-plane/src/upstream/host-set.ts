@@ -24,7 +24,7 @@ export class HostSet {
   }
 
   /** Takes the new state as a whole. `changed` are hosts that stay but whose transport must be made anew. An address that is there twice counts once. */
-  update(endpoints: EndpointsConfig): { removed: Host[]; changed: Host[] } {
+  update(endpoints: EndpointsConfig, now: number): { removed: Host[]; changed: Host[] } {
     const byKey = new Map<string, Host>();
     const changed: Host[] = [];
     const priorities: { hosts: Host[]; localities: LocalityHosts[] }[] = [];
@@ -34,7 +34,9 @@ export class HostSet {
       for (const endpoint of locality.endpoints) {
         const address = hostKey(endpoint);
         if (byKey.has(address)) continue;
-        const host = this.#byKey.get(address) ?? new Host(this.#clusterName, address, endpoint);
+        const known = this.#byKey.get(address);
+        const host = known ?? new Host(this.#clusterName, address, endpoint);
+        if (!known || (!isUp(known.config) && isUp(endpoint))) host.availableSince = now;
         if (transportDiffers(host.config, endpoint)) changed.push(host);
         host.config = endpoint;
         host.priority = locality.priority;
@@ -60,6 +62,10 @@ export class HostSet {
 export function hostKey({ address, port }: Pick<EndpointConfig, 'address' | 'port'>): string {
   if (port === 0) return address;
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function isUp({ health }: EndpointConfig): boolean {
+  return health === 'healthy' || health === 'unknown';
 }
 
 /** Whether connections made for `before` are wrong for `after`: another identity, another choice of TLS. */

@@ -11,6 +11,8 @@ export class Host {
   locality = '';
   /** Requests in flight: what least request compares. */
   activeRequests = 0;
+  /** When it joined the cluster, or the control plane last called it healthy again; in the cluster's clock. Slow start counts from here. */
+  availableSince = 0;
   /** Set by outlier detection. */
   ejected = false;
   /** Set when the endpoint left its cluster; requests that have it finish, pools drain. */

@@ -4,7 +4,8 @@ import type { Host } from '../../upstream/host.js';
 import { startedEdf } from '../edf-scheduler.js';
 import { weightsAreEqual } from '../host-weights.js';
 import type { LoadBalancerFactory } from '../load-balancer.js';
-import { localityConfig, refuseSlowStart, type LocalityAwareConfig } from './locality-config.js';
+import { localityConfig, type LocalityAwareConfig } from './locality-config.js';
+import { parseSlowStart, SlowStart, type SlowStartConfig } from './slow-start.js';
 
 export interface LeastRequestConfig extends LocalityAwareConfig {
   /** 2 or more. */
@@ -12,6 +13,7 @@ export interface LeastRequestConfig extends LocalityAwareConfig {
   /** 0 or more; how strongly requests in flight lower a weight. Only where weights differ. */
   activeRequestBias: number;
   fullScan: boolean;
+  slowStart?: SlowStartConfig;
 }
 
 /** Equal weights: the least loaded of a few random hosts. Different weights: EDF over weight / (active + 1) ^ bias. */
@@ -20,19 +22,20 @@ export const leastRequest: LoadBalancerFactory<LeastRequestConfig> = {
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest',
   parse(value) {
     const message = fromBinary(LeastRequestSchema, value);
-    refuseSlowStart(message.slowStartConfig);
     const choiceCount = message.choiceCount ?? 2;
     const activeRequestBias = message.activeRequestBias?.defaultValue ?? 1;
     if (choiceCount < 2) throw new Error(`choice_count must be 2 or more, not ${choiceCount}`);
     if (!(activeRequestBias >= 0)) throw new Error(`active_request_bias must not be negative, got ${activeRequestBias}`);
     const fullScan = message.selectionMethod === LeastRequest_SelectionMethod.FULL_SCAN || message.enableFullScan === true;
-    return { ...localityConfig(message.localityLbConfig), choiceCount, activeRequestBias, fullScan };
+    return { ...localityConfig(message.localityLbConfig), choiceCount, activeRequestBias, fullScan, ...parseSlowStart(message.slowStartConfig) };
   },
-  create({ choiceCount, activeRequestBias, fullScan }, { random }) {
+  create({ choiceCount, activeRequestBias, fullScan, slowStart }, { random, now }) {
+    const start = slowStart && new SlowStart(slowStart, now);
     return {
       update(hosts) {
-        if (!weightsAreEqual(hosts)) {
-          const scheduler = startedEdf(hosts, ({ config, activeRequests }) => config.weight / (activeRequests + 1) ** activeRequestBias, random);
+        const starting = start?.concerns(hosts) ? start : undefined;
+        if (starting || !weightsAreEqual(hosts)) {
+          const scheduler = startedEdf(hosts, (host) => (host.config.weight / (host.activeRequests + 1) ** activeRequestBias) * (starting?.factor(host) ?? 1), random);
           return { pick: () => scheduler.pick() };
         }
         if (hosts.length < 2) return { pick: () => hosts[0] };

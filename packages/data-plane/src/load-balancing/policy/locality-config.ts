@@ -12,7 +12,3 @@ export function localityConfig(config: LocalityLbConfig | undefined): LocalityAw
   if (kind === 'zoneAwareLbConfig' && value.failTrafficOnPanic) throw new Error('locality_lb_config.zone_aware_lb_config.fail_traffic_on_panic is not supported');
   return { localityWeighted: kind === 'localityWeightedLbConfig' };
 }
-
-export function refuseSlowStart(config: unknown): void {
-  if (config !== undefined) throw new Error('slow_start_config is not supported');
-}

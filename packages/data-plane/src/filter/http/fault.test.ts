@@ -14,8 +14,8 @@ type Init = MessageInitShape<typeof HTTPFaultSchema>;
 
 const parse = (init: Init) => parseFault(toBinary(HTTPFaultSchema, create(HTTPFaultSchema, init)));
 const always = { numerator: 100 };
-const httpAbort = (value: number, percentage = always): Init['abort'] => ({ errorType: { case: 'httpStatus', value }, percentage });
-const delayOf = (seconds: number, percentage = always): Init['delay'] => ({ faultDelaySecifier: { case: 'fixedDelay', value: { seconds: BigInt(seconds) } }, percentage });
+const httpAbort = (value: number, percentage = always): NonNullable<Init['abort']> => ({ errorType: { case: 'httpStatus', value }, percentage });
+const delayOf = (seconds: number, percentage = always): NonNullable<Init['delay']> => ({ faultDelaySecifier: { case: 'fixedDelay', value: { seconds: BigInt(seconds) } }, percentage });
 
 function setup(init: Init, random = () => 0) {
   const clock = new FakeClock(0);

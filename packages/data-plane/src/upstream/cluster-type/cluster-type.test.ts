@@ -87,6 +87,15 @@ describe('strict and logical DNS', () => {
     await vi.waitFor(() => expect(never.addresses()).toEqual([]));
   });
 
+  it('an unset rate is five seconds, not a busy loop', async () => {
+    const { clock } = start({ ...dns('strict-dns', 'a.test'), dnsRefreshMs: 0 } as ClusterConfig['type'], () => Promise.resolve(['10.0.0.1']));
+    await vi.waitFor(() => expect(clock.pending).toBe(1));
+    clock.advance(4999);
+    expect(clock.pending).toBe(1);
+    clock.advance(1);
+    expect(clock.pending).toBe(0);
+  });
+
   it('addresses need no resolver and no timer', async () => {
     const { addresses, clock } = start(dns('strict-dns', '10.0.0.1', '::1'));
     await vi.waitFor(() => expect(addresses()).toEqual(['10.0.0.1:80', '::1:80']));

@@ -3,9 +3,12 @@ import type { Timer } from '@weft/spiffe';
 import type { EndpointConfig, EndpointsConfig } from '../../resource/cluster-config.js';
 import type { ClusterType } from './cluster-type.js';
 
+// Envoy's; also what keeps an unset rate from asking without pause.
+const defaultRefreshMs = 5000;
+
 /**
  * STRICT_DNS: every address of every name is a host. LOGICAL_DNS: the first address of the name only. Names are asked for
- * again after `dnsRefreshMs`; one that cannot be resolved keeps the addresses it had.
+ * again after `dnsRefreshMs` (0: 5 s); one that cannot be resolved keeps the addresses it had.
  */
 export const dns: ClusterType = {
   kinds: ['strict-dns', 'logical-dns'],
@@ -34,7 +37,7 @@ export const dns: ClusterType = {
         last = state;
         sink.onEndpoints(resolved(assignment, known));
       }
-      if (names.size > 0) timer = clock.setTimeout(() => void refresh(), dnsRefreshMs);
+      if (names.size > 0) timer = clock.setTimeout(() => void refresh(), dnsRefreshMs > 0 ? dnsRefreshMs : defaultRefreshMs);
     };
     void refresh();
     return {

@@ -7,11 +7,7 @@ import { generateCommand } from './commands/generate.js';
 import { tokenCommand } from './commands/token.js';
 import { upCommand } from './commands/up.js';
 import { validateCommand } from './commands/validate.js';
-
-export interface Output {
-  stdout(text: string): void;
-  stderr(text: string): void;
-}
+import type { Output } from './output.js';
 
 /** Runs one command line (without `node` and the script) and resolves with its exit code. stdout holds results only. */
 export async function main(args: readonly string[], output: Output = { stdout: (text) => process.stdout.write(text), stderr: (text) => process.stderr.write(text) }): Promise<number> {

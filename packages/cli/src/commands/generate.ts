@@ -6,7 +6,7 @@ import { formatProblem, noLocality, profiles, ResourceGraph, resourceTypes, type
 import { collect, namespacedName, type NamespacedName } from '../arguments.js';
 import { CliError } from '../cli-error.js';
 import { loadConfig } from '../config.js';
-import type { Output } from '../main.js';
+import type { Output } from '../output.js';
 
 interface GenerateOptions {
   config: readonly string[];

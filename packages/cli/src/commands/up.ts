@@ -7,7 +7,7 @@ import { formatProblem } from '@weft/xds-server';
 import { collect, duration, port } from '../arguments.js';
 import { CliError, exitCode, usageError } from '../cli-error.js';
 import { requirePaths } from '../config.js';
-import type { Output } from '../main.js';
+import type { Output } from '../output.js';
 import { startMesh, type Mesh } from '../mesh.js';
 
 interface UpOptions {

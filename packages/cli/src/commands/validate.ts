@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { formatProblem } from '@weft/xds-server';
 import { CliError } from '../cli-error.js';
 import { loadConfig } from '../config.js';
-import type { Output } from '../main.js';
+import type { Output } from '../output.js';
 
 export function validateCommand(output: Output): Command {
   return new Command('validate')

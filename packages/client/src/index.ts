@@ -1,1 +1,7 @@
-export {};
+// Before all others: see there.
+import './http/earlier-dispatcher.js';
+
+export { createMesh, type Mesh, type MeshOptions, type MeshStatus } from './create-mesh.js';
+export { MeshError, type MeshErrorCode } from '@weft/data-plane';
+export type { MeshRequestOptions, MeshResponse } from './http/request.js';
+export type { ResponseBody } from './http/response-body.js';

@@ -24,6 +24,7 @@ function mesh(options?: ConstructorParameters<typeof HandMadeMesh>[0]): HandMade
 }
 
 const EchoClient = makeGenericClientConstructor(echoService, 'Echo');
+// oxlint-disable-next-line typescript/no-explicit-any -- grpc-js's own type of a generic client's methods
 type Echo = Client & Record<string, (...args: any[]) => any>;
 
 function echo(made: HandMadeMesh, target = 'xds:///echo:80', options: object = {}): Echo {

@@ -1,15 +1,28 @@
 // undici's handler for one attempt at one host.
 import { httpFailure, isCallerError, type UpstreamAttempt } from '@weft/data-plane/internal';
 import type { Dispatcher } from 'undici';
-import type { HttpExchange } from './http-exchange.js';
-import { headerObject, HttpResponseHead, rawHeaders, type HeaderObject } from './response-head.js';
+import type { RequestBody } from './request-body.js';
+import { headerObject, HttpResponseHead, type HeaderObject, type RawHeaders } from './response-head.js';
 
 /** Of a response that is thrown away: reading up to so much keeps its connection, which is worth more than the bytes. */
 const drainedBytes = 65_536;
 const drainedMs = 1000;
 
+/** What an attempt tells its request. */
+export interface AttemptOwner {
+  readonly body: RequestBody | undefined;
+  /** The caller wants no more chunks for now. */
+  readonly paused: boolean;
+  requestSent(attempt: AttemptHandler): void;
+  information(status: number, headers: HeaderObject): void;
+  forwardHead(status: number, headers: HeaderObject, raw: RawHeaders, statusMessage: string): void;
+  forwardData(chunk: Buffer): void;
+  finish(trailers: HeaderObject, raw: RawHeaders): void;
+  callerFailed(error: Error): void;
+}
+
 export class AttemptHandler implements Dispatcher.DispatchHandler {
-  readonly #exchange: HttpExchange;
+  readonly #exchange: AttemptOwner;
   readonly #attempt: UpstreamAttempt;
   controller: Dispatcher.DispatchController | undefined;
   #state: 'waiting' | 'forwarding' | 'draining' | 'over' = 'waiting';
@@ -17,7 +30,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
   #reason: Error | undefined;
   #drainTimer: NodeJS.Timeout | undefined;
 
-  constructor(exchange: HttpExchange, attempt: UpstreamAttempt) {
+  constructor(exchange: AttemptOwner, attempt: UpstreamAttempt) {
     this.#exchange = exchange;
     this.#attempt = attempt;
     attempt.abort = (reason) => this.#abort(reason);
@@ -47,8 +60,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
     }
     this.#state = 'forwarding';
     const { edited } = head;
-    if (edited) this.#exchange.forwardHead(head.status, headerObject(edited), rawHeaders(edited), statusMessage ?? '');
-    else this.#exchange.forwardHead(head.status, headers, (controller.rawHeaders ?? null) as Buffer[] | null, statusMessage ?? '');
+    if (edited) this.#exchange.forwardHead(head.status, headerObject(edited), edited, statusMessage ?? '');
+    else this.#exchange.forwardHead(head.status, headers, controller.rawHeaders ?? null, statusMessage ?? '');
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -62,9 +75,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
     this.#state = 'over';
     clearTimeout(this.#drainTimer);
     if (was !== 'forwarding') return;
-    this.#exchange.rawTrailers = (controller.rawTrailers ?? null) as Buffer[] | null;
     this.#attempt.onEnd({ bytesSent: this.#exchange.body?.bytes ?? 0, bytesReceived: this.#received });
-    this.#exchange.finish(trailers);
+    this.#exchange.finish(trailers, controller.rawTrailers ?? null);
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {

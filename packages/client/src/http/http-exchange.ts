@@ -1,9 +1,9 @@
 // One HTTP request of the application: the engine decides, this moves. Chunks go from the host's pool to the caller without passing the engine.
 import { HeaderMap, MeshError, type Downstream, type HttpTransport, type LocalReply, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
 import type { Dispatcher } from 'undici';
-import { AttemptHandler } from './attempt-handler.js';
+import { AttemptHandler, type AttemptOwner } from './attempt-handler.js';
 import type { RequestBody } from './request-body.js';
-import { headerObject, rawHeaders, type HeaderObject } from './response-head.js';
+import { headerObject, rawList, type HeaderObject, type RawHeaders } from './response-head.js';
 
 export interface ExchangeServices {
   readonly engine: OutboundEngine;
@@ -22,7 +22,7 @@ export interface ExchangeOptions {
 }
 
 /** Also the controller that the caller sees: it stays while attempts come and go. */
-export abstract class HttpExchange implements Downstream, Dispatcher.DispatchController {
+export abstract class HttpExchange implements Downstream, AttemptOwner, Dispatcher.DispatchController {
   readonly #services: ExchangeServices;
   readonly head: RequestHead;
   readonly body: RequestBody | undefined;
@@ -33,8 +33,8 @@ export abstract class HttpExchange implements Downstream, Dispatcher.DispatchCon
   #over = false;
   #reason: Error | null = null;
   paused = false;
-  rawHeaders: Buffer[] | string[] | HeaderObject | null = null;
-  rawTrailers: Buffer[] | string[] | HeaderObject | null = null;
+  #rawHeaders: RawHeaders = null;
+  #rawTrailers: RawHeaders = null;
 
   constructor(services: ExchangeServices, head: RequestHead, body: RequestBody | undefined, options: ExchangeOptions) {
     this.#services = services;
@@ -111,12 +111,12 @@ export abstract class HttpExchange implements Downstream, Dispatcher.DispatchCon
       headers.set('content-length', String(body.length));
       if (!headers.has('content-type')) headers.add('content-type', 'text/plain');
     }
-    this.rawHeaders = rawHeaders(headers);
+    this.#rawHeaders = headers;
     this.guarded(() => {
       this.emitHead(reply.status, headerObject(headers), '');
       if (body.length > 0 && this.head.method !== 'HEAD' && !this.#over) this.emitData(body);
     });
-    this.finish({});
+    this.finish({}, []);
   }
 
   breakOff(error: Error): void {
@@ -135,8 +135,8 @@ export abstract class HttpExchange implements Downstream, Dispatcher.DispatchCon
     if (!this.#over) this.guarded(() => this.emitInformation(status, headers));
   }
 
-  forwardHead(status: number, headers: HeaderObject, raw: HttpExchange['rawHeaders'], statusMessage: string): void {
-    this.rawHeaders = raw;
+  forwardHead(status: number, headers: HeaderObject, raw: RawHeaders, statusMessage: string): void {
+    this.#rawHeaders = raw;
     this.guarded(() => this.emitHead(status, headers, statusMessage));
   }
 
@@ -149,8 +149,9 @@ export abstract class HttpExchange implements Downstream, Dispatcher.DispatchCon
     }
   }
 
-  finish(trailers: HeaderObject): void {
+  finish(trailers: HeaderObject, raw: RawHeaders): void {
     if (this.#over) return;
+    this.#rawTrailers = raw;
     this.#end();
     this.emitEnd(trailers);
   }
@@ -169,6 +170,14 @@ export abstract class HttpExchange implements Downstream, Dispatcher.DispatchCon
   }
 
   // The controller of the caller.
+
+  get rawHeaders(): ReturnType<typeof rawList> {
+    return rawList(this.#rawHeaders);
+  }
+
+  get rawTrailers(): ReturnType<typeof rawList> {
+    return rawList(this.#rawTrailers);
+  }
 
   get aborted(): boolean {
     return this.#reason !== null;

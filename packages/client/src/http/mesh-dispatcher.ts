@@ -71,21 +71,22 @@ export class MeshDispatcher extends Dispatcher {
     this.#closed = true;
   }
 
-  override close(callback: () => void): void;
+  override close(done: () => void): void;
   override close(): Promise<void>;
-  override close(callback?: () => void): Promise<void> | void {
+  override close(done?: () => void): Promise<void> | void {
     this.#closed = true;
     const closed = this.onClose().then(() => this.#ownFallback?.close());
-    return callback ? void closed.then(callback, callback) : closed;
+    if (!done) return closed;
+    closed.finally(() => done()).catch(() => undefined);
   }
 
-  override destroy(error: Error | null, callback: () => void): void;
-  override destroy(callback: () => void): void;
+  override destroy(error: Error | null, done: () => void): void;
+  override destroy(done: () => void): void;
   override destroy(error: Error | null): Promise<void>;
   override destroy(): Promise<void>;
   override destroy(first?: Error | null | (() => void), second?: () => void): Promise<void> | void {
-    const callback = typeof first === 'function' ? first : second;
-    return callback ? this.close(callback) : this.close();
+    const done = typeof first === 'function' ? first : second;
+    return done ? this.close(done) : this.close();
   }
 
   /** For requests that are not the mesh's. */

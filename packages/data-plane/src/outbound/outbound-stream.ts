@@ -217,7 +217,9 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     info.status = head.status;
     if (head.grpcStatus !== undefined) info.grpcStatus = head.grpcStatus;
     if (info.responseCodeDetails === '') info.responseCodeDetails = 'via_upstream';
-    // 10. The route's edits are the router's own, and the router is the first filter on the way back; the others see their result.
+    // 10. Peer metadata is the mesh's own and taken out first: neither the route's formatters nor the application may see it.
+    this.#services.telemetry.responseHead?.(info, this.#trace, head);
+    //     The route's edits are the router's own, and the router is the first filter on the way back; the others see their result.
     this.#editResponse(head);
     this.#filters?.encode(head, info);
     this.#responseHead = head;

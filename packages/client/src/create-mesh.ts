@@ -1,0 +1,79 @@
+import { acquireRuntime, prometheusText, type Runtime, type RuntimeOptions, type XdsStatus } from '@weft/data-plane/internal';
+import type { ClientOptions } from '@grpc/grpc-js';
+import type { Dispatcher } from 'undici';
+import type { MeshRequestOptions, MeshResponse } from './http/request.js';
+import { MeshClient } from './mesh-client.js';
+
+export interface MeshOptions extends RuntimeOptions {
+  /** Bytes of a streamed HTTP request body that are kept so that it can be sent again. Default 64 KiB. Bodies that are not streams are always replayable. */
+  replayBytes?: number;
+}
+
+export interface MeshStatus {
+  readonly controlPlane: XdsStatus['servers'];
+  readonly resources: XdsStatus['resources'];
+  /** Undefined until there is one, and where the bootstrap gives no source. */
+  readonly identity: { readonly spiffeId: string; readonly validTo: Date } | undefined;
+}
+
+/** The mesh, as the requests of this process see it. */
+export interface Mesh extends AsyncDisposable {
+  /** For undici: `new Agent`'s place, interceptors, `dispatcher:` options. */
+  readonly dispatcher: Dispatcher;
+  /** Node's fetch, in the mesh. */
+  readonly fetch: typeof globalThis.fetch;
+  /**
+   * The short way: about a quarter of the cost of fetch. Resolves with the response's head; its body has undici's shortcuts.
+   * Answers of the mesh itself (503 no healthy upstream, 504 timeout) are responses; a missing configuration or identity rejects
+   * with a {@link MeshError} whose `code` says which.
+   */
+  request(url: string | URL, options?: MeshRequestOptions): Promise<MeshResponse>;
+  /**
+   * Puts global fetch in the mesh. Hosts that are not the mesh's go to the dispatcher that was installed before.
+   * @returns puts that one back.
+   */
+  install(): () => void;
+  /** Options for grpc-js clients: `new Client('xds:///name:port', credentials.createInsecure(), mesh.grpc())`. */
+  grpc(): Pick<ClientOptions, 'channelFactoryOverride'>;
+  /** Resolves once there is an identity (where one is wanted) and the control plane answered; rejects with the reason. Requests wait by themselves. */
+  ready(signal?: AbortSignal): Promise<void>;
+  status(): MeshStatus;
+  /** All metrics as Prometheus text. */
+  metrics(): string;
+  /** Refuses new requests, waits for those that run, then lets go of the control plane. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Joins the mesh: by `options`, else by GRPC_XDS_BOOTSTRAP(_CONFIG), else by WEFT_CONTROL_PLANE and its siblings. Does not wait for
+ * anything. A process has one runtime; a second mesh shares it and its options are not used.
+ * @throws {@link MeshError} WEFT_BOOTSTRAP_INVALID, WEFT_VERSION_MISMATCH
+ */
+export function createMesh(options: MeshOptions = {}): Mesh {
+  const { replayBytes, ...runtimeOptions } = options;
+  return meshOver(acquireRuntime(runtimeOptions), replayBytes);
+}
+
+export function meshOver(runtime: Pick<Runtime, 'outbound' | 'tls' | 'xds' | 'stats' | 'identity' | 'ready' | 'close'>, replayBytes?: number): Mesh {
+  const client = new MeshClient({ engine: runtime.outbound, tls: runtime.tls, ...(replayBytes !== undefined && { replayBytes }) });
+  let closing: Promise<void> | undefined;
+  // Whether by mesh.close() or by dispatcher.close(): who closes one closes all.
+  const close = () => (closing ??= client.close().finally(() => runtime.close()));
+  client.dispatcher.onClose = close;
+  return Object.freeze({
+    dispatcher: client.dispatcher,
+    fetch: client.fetch,
+    request: client.request,
+    install: () => client.install(),
+    grpc: () => client.grpc(),
+    ready: (signal?: AbortSignal) => runtime.ready(signal),
+    status() {
+      const { servers, resources } = runtime.xds.status();
+      const svid = runtime.identity?.current()?.svid;
+      return { controlPlane: servers, resources, identity: svid && { spiffeId: svid.id.toString(), validTo: svid.leaf.validToDate } };
+    },
+    metrics: () => prometheusText(runtime.stats),
+    close,
+    [Symbol.asyncDispose]: close,
+  });
+}

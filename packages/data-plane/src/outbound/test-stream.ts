@@ -1,0 +1,130 @@
+// Test doubles around one outbound request: a cluster that hands out hosts, and a downstream that tests drive by hand.
+import { FakeClock } from '@weft/spiffe/testing';
+import type { StreamFilters } from '../filter/filter-chain.js';
+import type { ClusterConfig } from '../resource/cluster-config.js';
+import { noMutations, type ForwardActionConfig, type RetryPolicyConfig } from '../resource/route-config.js';
+import { RouteTable } from '../route/route-table.js';
+import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
+import { HeaderMap } from '../stream/header-map.js';
+import type { LocalReply } from '../stream/local-reply.js';
+import type { RequestHead } from '../stream/request-head.js';
+import type { StreamInfo } from '../stream/stream-info.js';
+import { Host } from '../upstream/host.js';
+import type { AttemptOutcome, UpstreamCluster } from '../upstream/upstream-cluster.js';
+import type { Downstream, UpstreamAttempt } from './downstream.js';
+import { OutboundRequest } from './outbound-stream.js';
+import type { StreamOptions } from './outbound-engine.js';
+
+const noOverrides = new Map<string, unknown>();
+
+export class TestCluster implements UpstreamCluster {
+  readonly name = 'payments';
+  readonly config = { name: 'payments' } as ClusterConfig;
+  readonly hosts: Host[];
+  readonly outcomes: AttemptOutcome[] = [];
+  running = 0;
+  retries = 0;
+  maxRetries = 3;
+  /** Given instead of a host. */
+  refuse: LocalReply | undefined;
+  #next = 0;
+
+  constructor(hosts = 3) {
+    this.hosts = Array.from({ length: hosts }, (_, i) => new Host('payments', `10.0.0.${i + 1}:80`, { address: `10.0.0.${i + 1}`, port: 80, hostname: '', weight: 1, health: 'healthy', metadata: {}, identityMissing: false }));
+  }
+
+  choose(): Host | LocalReply {
+    return this.refuse ?? this.hosts[this.#next++ % this.hosts.length]!;
+  }
+
+  begin(): void {
+    this.running++;
+  }
+
+  end(_host: Host, _priority: string, outcome: AttemptOutcome): void {
+    this.running--;
+    this.outcomes.push(outcome);
+  }
+
+  beginRetry(): boolean {
+    if (this.retries >= this.maxRetries) return false;
+    this.retries++;
+    return true;
+  }
+
+  endRetry(): void {
+    this.retries--;
+  }
+}
+
+export class TestDownstream implements Downstream {
+  readonly attempts: UpstreamAttempt[] = [];
+  readonly aborted: number[] = [];
+  readonly replies: LocalReply[] = [];
+  readonly broken: Error[] = [];
+  replayable = true;
+
+  connect(attempt: UpstreamAttempt): void {
+    attempt.abort = () => void this.aborted.push(attempt.number);
+    this.attempts.push(attempt);
+  }
+
+  reply(reply: LocalReply): void {
+    this.replies.push(reply);
+  }
+
+  breakOff(error: Error): void {
+    this.broken.push(error);
+  }
+
+  get last(): UpstreamAttempt {
+    return this.attempts.at(-1)!;
+  }
+
+  /** The present attempt answers. */
+  answer(status: number, headers: Record<string, string> = {}, grpcStatus?: number): 'forward' | 'discard' {
+    return this.last.onHead({ status, headers: HeaderMap.from(headers), ...(grpcStatus !== undefined && { grpcStatus }) });
+  }
+}
+
+export interface TestStreamOptions {
+  action?: Partial<ForwardActionConfig>;
+  retryPolicy?: Partial<RetryPolicyConfig>;
+  headers?: Record<string, string>;
+  protocol?: 'http' | 'grpc';
+  filters?: StreamFilters;
+  stream?: StreamOptions;
+  hosts?: number;
+  maxStreamDurationMs?: number;
+  includeAttemptCount?: boolean;
+}
+
+export function testStream(options: TestStreamOptions = {}) {
+  const { action = {}, headers = {}, protocol = 'http', filters } = options;
+  const cluster = new TestCluster(options.hosts);
+  const downstream = new TestDownstream();
+  const clock = new FakeClock();
+  const ended: StreamInfo[] = [];
+  const retryPolicy: RetryPolicyConfig | undefined = options.retryPolicy && {
+    retryOn: [], numRetries: 2, retriableStatusCodes: [], retriableHeaders: [], retriableRequestHeaders: [], backoff: { baseMs: 25, maxMs: 250 }, avoidPreviousHosts: false, hostSelectionAttempts: 1, ...options.retryPolicy,
+  };
+  const routes = new RouteTable({
+    name: 'payments', mutations: noMutations, mostSpecificHeaderMutationsWins: false, ignorePortInHostMatching: false, maxDirectResponseBodySize: 4096, filterOverrides: noOverrides,
+    virtualHosts: [{
+      name: 'payments', domains: ['*'], mutations: noMutations, includeRequestAttemptCount: options.includeAttemptCount ?? false, filterOverrides: noOverrides,
+      routes: [{
+        name: 'default', mutations: noMutations, filterOverrides: noOverrides, metadata: {},
+        match: { path: { kind: 'prefix', value: '/', caseSensitive: true }, headers: [], queryParameters: [], grpc: false },
+        action: { kind: 'route', cluster: { kind: 'cluster', name: 'payments' }, clusterNotFoundStatus: 503, timeoutMs: 0, appendXForwardedHost: false, hashPolicies: [], mirrors: [], priority: 'default', ...(retryPolicy && { retryPolicy }), ...action },
+      }],
+    }],
+  });
+  const snapshot = {
+    name: 'payments:80', routes, filters: { forRoute: () => filters && { start: () => filters } } as unknown as OutboundListenerSnapshot['filters'],
+    clusters: new Map([['payments', cluster]]), maxStreamDurationMs: options.maxStreamDurationMs ?? 0,
+  };
+  const head: RequestHead = { protocol, method: 'POST', scheme: 'http', authority: 'payments', path: '/pay', headers: HeaderMap.from(headers) };
+  const stream = new OutboundRequest({ telemetry: { start: () => undefined, end: (info) => void ended.push(info) }, clock, random: () => 1 }, snapshot, head, downstream, options.stream);
+  stream.run();
+  return { stream, cluster, downstream, clock, ended, head };
+}

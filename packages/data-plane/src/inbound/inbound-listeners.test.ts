@@ -27,7 +27,7 @@ beforeEach(() => {
   warnings = [];
   timers = [];
   const telemetry: Telemetry = { start: () => undefined, end: (info) => void infos.push(info) };
-  const log = (message: string) => void warnings.push(message);
+  const log = (_fields: object, message: string) => void warnings.push(message);
   const setTimeout = (run: () => void, ms: number) => {
     const timer = { run, ms, cancelled: false };
     timers.push(timer);

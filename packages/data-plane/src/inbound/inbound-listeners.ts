@@ -154,7 +154,7 @@ export class InboundListener {
       return;
     }
     for (const { http } of config.filterChains) {
-      if (http.streamIdleTimeoutMs || http.requestTimeoutMs) logger.warn('a timeout of the listener is not applied: stream_idle_timeout and request_timeout are the limits of the server itself', { listener: this.name });
+      if (http.streamIdleTimeoutMs || http.requestTimeoutMs) logger.warn({ listener: this.name }, 'a timeout of the listener is not applied: stream_idle_timeout and request_timeout are the limits of the server itself');
     }
     const previous = this.#snapshot;
     this.#snapshot = snapshot;
@@ -168,7 +168,7 @@ export class InboundListener {
 
   // Removed means that the control plane wants nothing served here, which is not the same as a control plane that is silent.
   #absent(reason: Error): void {
-    this.#options.logger.warn('no inbound configuration: connections are refused', { listener: this.name, reason: reason.message });
+    this.#options.logger.warn({ listener: this.name, reason: reason.message }, 'no inbound configuration: connections are refused');
     this.#snapshot?.retire();
     this.#snapshot = undefined;
     this.#absentReason = this.#refusal = new MeshError('WEFT_NO_CONFIG', `${this.name}: ${reason.message}`, { cause: reason });
@@ -179,7 +179,7 @@ export class InboundListener {
   #failed(error: Error): void {
     this.#refusal = error;
     const what = this.#snapshot ? 'inbound configuration rejected, the former stays' : 'no inbound configuration yet';
-    this.#options.logger.warn(what, { listener: this.name, reason: error.message });
+    this.#options.logger.warn({ listener: this.name, reason: error.message }, what);
   }
 
   #watchRoutes(config: ListenerConfig): void {
@@ -210,7 +210,7 @@ export class InboundListener {
           this.#routes.delete(name);
           rebuild();
         },
-        onError: (error) => logger.warn('inbound route configuration rejected, the former stays', { listener: this.name, routes: name, reason: error.message }),
+        onError: (error) => logger.warn({ listener: this.name, routes: name, reason: error.message }, 'inbound route configuration rejected, the former stays'),
       });
     }
   }

@@ -3,7 +3,6 @@ import { runInContext, type RequestContext } from '../context/request-context.js
 import type { FilterContext, FilterResult } from '../filter/http-filter.js';
 import type { RouteFilters, StreamFilters } from '../filter/filter-chain.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
-import type { HeaderMap } from '../stream/header-map.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
@@ -37,11 +36,10 @@ export class ServerStream implements InboundStream {
   readonly #durationTimer: { cancel(): void } | undefined;
   #route: SelectedRoute | undefined;
   #filters: StreamFilters | undefined;
-  #responseHeaders: HeaderMap | undefined;
   #ended = false;
 
   constructor(options: InboundStreamOptions) {
-    const { chain, connection, head, telemetry, context } = options;
+    const { chain, head, telemetry, context } = options;
     this.#options = options;
     this.info = newInfo(options);
     // The caller's patience, before the header that says so is stripped. It can only shorten what we do, so any caller may say it.
@@ -83,9 +81,8 @@ export class ServerStream implements InboundStream {
     this.#filters?.encode(head, this.info);
     // After the filters, as in Envoy: the route has the last word on headers.
     if (this.#route) applyResponseMutations(head, this.#route, this.info, this.#options.head);
-    this.#options.telemetry.responseHead?.(this.info, this.#telemetry, head.headers);
+    this.#options.telemetry.responseHead?.(this.info, this.#telemetry, head);
     this.info.status = head.status;
-    this.#responseHeaders = head.headers;
   }
 
   end({ status, cancelled, grpcStatus, bytesReceived, bytesSent }: StreamEnd & { status: number; cancelled: boolean }): void {
@@ -107,7 +104,7 @@ export class ServerStream implements InboundStream {
     }
     info.responseCodeDetails ||= 'via_upstream';
     this.#filters?.complete(info);
-    this.#options.telemetry.end(info, this.#telemetry, this.#options.head, this.#responseHeaders);
+    this.#options.telemetry.end(info, this.#telemetry, this.#options.head);
     this.#options.chain.requests.end();
   }
 

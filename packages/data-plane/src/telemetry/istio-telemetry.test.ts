@@ -73,15 +73,15 @@ describe('peer metadata', () => {
     const t = telemetry();
     const silent = testInfo();
     const headers = new HeaderMap();
-    t.responseHead(silent, t.start(silent, testHead()), headers);
+    t.responseHead(silent, t.start(silent, testHead()), { headers });
     expect(headers.raw).toEqual([]);
 
     const head = testHead();
     const outbound = testInfo({ direction: 'outbound' });
     t.start(outbound, head);
     const info = testInfo();
-    t.responseHead(info, t.start(info, head), headers);
-    t.responseHead(outbound, undefined, headers);
+    t.responseHead(info, t.start(info, head), { headers });
+    t.responseHead(outbound, undefined, { headers });
     expect(outbound.peerWorkload).toMatchObject({ name: 'orders', canonicalRevision: 'v1' });
     expect(headers.raw).toEqual([]);
   });

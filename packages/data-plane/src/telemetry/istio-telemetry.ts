@@ -2,6 +2,7 @@
 import { currentContext, runInContext, type RequestContext } from '../context/request-context.js';
 import type { HeaderMap } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
+import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 import { accessLogEntry, type AccessLogSink } from './access-log.js';
 import { IstioMetrics } from './istio-metrics.js';
@@ -54,14 +55,15 @@ export class IstioTelemetry implements Telemetry {
     return info.direction === 'outbound' ? this.#startOutbound(info, head) : this.#startInbound(info, head);
   }
 
-  responseHead(info: StreamInfo, stream: TelemetryStream | undefined, headers: HeaderMap): void {
+  // Reads `headers` only where there is something to do: adapters make them on first use.
+  responseHead(info: StreamInfo, stream: TelemetryStream | undefined, head: Pick<ResponseHead, 'headers'>): void {
     if (info.direction === 'outbound') {
-      const header = takePeerMetadata(headers);
+      const header = takePeerMetadata(head.headers);
       const claimed = header === undefined ? undefined : this.#peers.read(header);
       if (claimed) info.peerWorkload ??= claimed;
     } else if (stream instanceof InboundTelemetryStream && stream.exchangesMetadata) {
-      headers.set(peerMetadataHeader, this.#peerMetadata);
-      headers.set(peerMetadataIdHeader, this.#nodeId);
+      head.headers.set(peerMetadataHeader, this.#peerMetadata);
+      head.headers.set(peerMetadataIdHeader, this.#nodeId);
     }
   }
 

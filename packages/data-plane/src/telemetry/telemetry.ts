@@ -1,6 +1,7 @@
 // The seam of metrics, access logs and traces: both engines call it once at the start and once at the end of a request.
 import type { HeaderMap } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
+import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 
 export interface Telemetry {
@@ -14,7 +15,7 @@ export interface Telemetry {
    * The head of a response that is about to go on (to the application outbound, to the peer inbound). Peer metadata is taken
    * from it, or written into it where the peer sent its own.
    */
-  responseHead?(info: StreamInfo, stream: TelemetryStream | undefined, headers: HeaderMap): void;
+  responseHead?(info: StreamInfo, stream: TelemetryStream | undefined, head: Pick<ResponseHead, 'headers'>): void;
   /** The control plane said which workload this process is. */
   describe?(workload: WorkloadInfo): void;
   /** Once per request: Istio's counter and histogram, the access log line, the span's end. */

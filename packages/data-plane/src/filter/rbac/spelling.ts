@@ -8,6 +8,8 @@ export function pathSpellings(path: string, { strict, decodes }: RouterSpelling)
     const decoded = decode(path);
     if (decoded !== undefined && decoded !== path) spellings.push(decoded);
   }
+  // Some routers read `//` as `/`; where the configuration merges slashes there is none left.
+  if (path.includes('//')) spellings.push(path.replace(/\/{2,}/g, '/'));
   if (strict) return spellings;
   return spellings.flatMap((spelling) => (spelling.length > 1 && spelling.endsWith('/') ? [spelling, spelling.slice(0, -1)] : [spelling, `${spelling}/`]));
 }

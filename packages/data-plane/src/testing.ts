@@ -1,0 +1,5 @@
+// Parts for tests of @weft/client and @weft/server. Not for applications.
+export * from './inbound/testing.js';
+export * from './telemetry/testing.js';
+export { IstioTelemetry } from './telemetry/istio-telemetry.js';
+export { Stats } from './telemetry/stats.js';

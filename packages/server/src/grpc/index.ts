@@ -1,0 +1,1 @@
+export { grpcOptions } from './grpc-options.js';

@@ -1,0 +1,99 @@
+// HTTP servers without a port of their own: they get connections from the mesh's listener.
+import { createServer, STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
+import type { Duplex } from 'node:stream';
+import type { LocalReply } from '@weft/data-plane/internal';
+import { connectionOf, rememberConnection, type AcceptedConnection } from '../listener/accepted-connection.js';
+import type { HttpTarget } from '../target.js';
+import { handleRequest, openStream, type NodeHandlerOptions } from './node-handler.js';
+
+// Envoy's clients keep idle connections for an hour; the side that closes first should be the client, or requests race with the close.
+const keepAliveTimeoutMs = 3_660_000;
+
+export function createInnerServer(target: HttpTarget, options: NodeHandlerOptions): Server {
+  const app = target.server;
+  const server = createServer({
+    ...(app && limitsOf(app)),
+    keepAliveTimeout: keepAliveTimeoutMs,
+    insecureHTTPParser: false,
+  } as Parameters<typeof createServer>[0]);
+  if (app) Object.assign(server, { timeout: app.timeout, maxHeadersCount: app.maxHeadersCount, maxRequestsPerSocket: app.maxRequestsPerSocket });
+  const handle = (request: IncomingMessage, response: ServerResponse, next: () => void) => {
+    const connection = connectionOf(request.socket);
+    // Every connection came through the listener; one that did not has no identity to judge.
+    if (!connection) return void request.socket.destroy();
+    handleRequest(request, response, connection.info, options, next);
+  };
+  server.on('request', (request, response) => handle(request, response, () => target.dispatch(request, response)));
+  server.on('checkContinue', (request, response) =>
+    handle(request, response, () => {
+      if (app?.emit('checkContinue', request, response)) return;
+      response.writeContinue();
+      target.dispatch(request, response);
+    }));
+  server.on('connect', (_request, socket: Duplex) => refuse(socket, { status: 405, body: 'CONNECT is not supported', details: 'connect_not_supported' }));
+  if (app && app.listenerCount('upgrade') > 0) server.on('upgrade', (request, socket, head) => upgrade(request, socket, head, app, options));
+  if (app && app.listenerCount('clientError') > 0) server.on('clientError', (error, socket) => app.emit('clientError', error, socket));
+  // Without it none of Node's limits on slow requests runs: they are set up when a server begins to listen.
+  server.emit('listening');
+  return server;
+}
+
+/** The limits an application gave its own server; Node keeps the options it was made with as properties. */
+function limitsOf(app: Server): object {
+  const { maxHeaderSize, connectionsCheckingInterval } = app as Server & { maxHeaderSize?: number; connectionsCheckingInterval?: number };
+  return {
+    requestTimeout: app.requestTimeout,
+    headersTimeout: app.headersTimeout,
+    ...(maxHeaderSize !== undefined && { maxHeaderSize }),
+    ...(connectionsCheckingInterval !== undefined && { connectionsCheckingInterval }),
+  };
+}
+
+/** For frameworks that take HTTP/2 through node's compatibility API (Fastify). */
+export function createInnerHttp2Server(target: HttpTarget, options: NodeHandlerOptions, current: () => AcceptedConnection | undefined): Http2Server {
+  // Half of Node's defaults: a mesh client never resets streams in bursts.
+  const server = createHttp2Server({ streamResetBurst: 500, streamResetRate: 33 } as Parameters<typeof createHttp2Server>[0]);
+  server.on('session', (session) => {
+    const connection = current();
+    if (!connection) return session.destroy();
+    rememberConnection(session, connection);
+    connection.onDrain(() => session.close());
+  });
+  server.on('sessionError', () => {});
+  server.on('request', (request, response) => {
+    const session = request.stream.session;
+    const connection = session && connectionOf(session);
+    if (!connection) return request.stream.destroy();
+    const [nodeRequest, nodeResponse] = [request as unknown as IncomingMessage, response as unknown as ServerResponse];
+    handleRequest(nodeRequest, nodeResponse, connection.info, options, () => target.dispatch(nodeRequest, nodeResponse));
+  });
+  return server;
+}
+
+/** Policy comes before the protocol changes: afterwards nothing can be judged (security.md T10). */
+function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, app: Server, options: NodeHandlerOptions): void {
+  const connection = connectionOf(request.socket);
+  const opened = connection && openStream(request, connection.info, options);
+  if (!opened) return void socket.destroy();
+  if (!('stream' in opened)) return refuse(socket, opened);
+  const { stream, result, proceed } = opened;
+  options.requests.begin();
+  let status = 101;
+  socket.once('close', () => {
+    stream.end({ status, cancelled: false, bytesReceived: 0, bytesSent: 0 });
+    options.requests.end();
+  });
+  const settle = (reply: LocalReply | undefined) => {
+    const refused = reply ?? proceed();
+    if (!refused) return stream.run(() => void app.emit('upgrade', request, socket, head));
+    status = refused.status;
+    refuse(socket, refused);
+  };
+  if (result instanceof Promise) result.then(settle, () => socket.destroy());
+  else settle(result);
+}
+
+function refuse(socket: Duplex, { status, body }: LocalReply): void {
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nconnection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${String(body)}`, () => socket.destroy());
+}

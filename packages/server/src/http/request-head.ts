@@ -1,0 +1,59 @@
+// A node request as the engine sees it, and back: what the application reads afterwards is what policies judged.
+import type { IncomingMessage } from 'node:http';
+import { HeaderMap, type LocalReply, type RequestHead } from '@weft/data-plane/internal';
+
+/** A reply where the request has no single meaning. */
+export function requestHead(request: IncomingMessage, secure: boolean): RequestHead | LocalReply {
+  const all = HeaderMap.from(request.rawHeaders);
+  const http2 = request.httpVersionMajor >= 2;
+  const headers = http2 ? new HeaderMap(all.raw.filter((_, index, raw) => !(raw[index - (index % 2)] as string).startsWith(':'))) : all;
+  const authority = http2 ? all.get(':authority') : undefined;
+  const host = headers.get('host');
+  if (authority !== undefined && host !== undefined && host !== authority) return badRequest('two authorities');
+  const target = splitTarget(request.url ?? '');
+  if (!target) return badRequest('bad request target');
+  if (target.authority !== undefined) {
+    headers.set('host', target.authority);
+    request.headers.host = target.authority;
+  }
+  const protocol = http2 && headers.get('content-type')?.startsWith('application/grpc') ? 'grpc' : 'http';
+  return { protocol, method: request.method ?? '', scheme: secure ? 'https' : 'http', authority: target.authority ?? authority ?? host ?? '', path: target.path, headers };
+}
+
+/** RFC 9112 §3.2.2: the authority of an absolute target counts, not the Host header. */
+function splitTarget(url: string): { authority?: string; path: string } | undefined {
+  if (url.startsWith('/') || url === '*') return { path: url };
+  const absolute = /^https?:\/\/([^/?#@\\]+)([/?#].*)?$/i.exec(url);
+  if (!absolute) return undefined;
+  const [, authority = '', rest = ''] = absolute;
+  return { authority, path: rest.startsWith('/') ? rest : `/${rest}` };
+}
+
+function badRequest(details: string): LocalReply {
+  return { status: 400, body: details, details: details.replaceAll(' ', '_') };
+}
+
+/** Writes the head back into the request. `before` is the list of headers as they came. */
+export function applyHead(request: IncomingMessage, head: RequestHead, before: readonly string[]): void {
+  request.url = head.path;
+  request.method = head.method;
+  const { raw } = head.headers;
+  if (raw.length === before.length && raw.every((item, index) => item === before[index])) return;
+  const { headers } = request;
+  const wanted = new Set<string>();
+  for (let i = 0; i < raw.length; i += 2) wanted.add(raw[i] as string);
+  for (let i = 0; i < before.length; i += 2) if (!wanted.has(before[i] as string)) delete headers[before[i] as string];
+  const old = new HeaderMap([...before]);
+  for (const name of wanted) {
+    const value = head.headers.joined(name) as string;
+    if (value !== old.joined(name)) headers[name] = name === 'set-cookie' ? head.headers.all(name) : value;
+  }
+  const pseudo = request.rawHeaders.filter((_, index, all) => request.httpVersionMajor >= 2 && (all[index - (index % 2)] as string).startsWith(':'));
+  request.rawHeaders.splice(0, request.rawHeaders.length, ...pseudo, ...raw);
+  if (request.httpVersionMajor < 2) {
+    // Node would count on as many headers as came in.
+    const distinct = Object.create(null) as NodeJS.Dict<string[]>;
+    for (const name of wanted) distinct[name] = head.headers.all(name);
+    request.headersDistinct = distinct;
+  }
+}

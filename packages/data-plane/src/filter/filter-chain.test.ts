@@ -129,5 +129,8 @@ describe('filter chain', () => {
     expect(closed).toHaveBeenCalledTimes(1);
     second.close();
     expect(closed).toHaveBeenCalledTimes(2);
+    // What is closed is not taken over.
+    new FilterChain([entry('a', of)], context, second);
+    expect(created).toHaveBeenCalledTimes(3);
   });
 });

@@ -42,6 +42,15 @@ describe('ring hash', () => {
     expect(Math.abs(share - 0.75), `seed ${seed}`).toBeLessThan(0.06);
   });
 
+  it('follows a weight that changes while the hosts stay', () => {
+    const balancer = ring(1024);
+    const [a, b] = [host('a', { port: 1 }), host('b', { port: 2 })];
+    balancer.update([a, b]).pick({ attempt: 0, hash: 0n });
+    a.config = { ...a.config, weight: 9 };
+    const picker = balancer.update([a, b]);
+    expect(hashes.filter((hash) => at(picker, hash) === 1).length / hashes.length, `seed ${seed}`).toBeGreaterThan(0.8);
+  });
+
   it('moves few keys of others when a host goes, and all back when it returns', () => {
     const balancer = ring(1024);
     const all = local();

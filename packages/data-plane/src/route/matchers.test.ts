@@ -110,7 +110,7 @@ describe('header matchers', () => {
 
 describe('query parameter matchers', () => {
   it.each<[QueryParameterMatcherConfig, string, boolean]>([
-    [{ name: 'a' }, '/?a', true], [{ name: 'a' }, '/?b&a=1', true], [{ name: 'a' }, '/?ab=1', false], [{ name: 'a' }, '/a', false], [{ name: 'b' }, '/?a=b', false],
+    [{ name: 'a' }, '/?a', true], [{ name: 'a&b' }, '/?a&b=1', false], [{ name: 'a' }, '/?b&a=1', true], [{ name: 'a' }, '/?ab=1', false], [{ name: 'a' }, '/a', false], [{ name: 'b' }, '/?a=b', false],
     [{ name: 'a', matcher: exact('1') }, '/?a=1', true], [{ name: 'a', matcher: exact('1') }, '/?a=2&a=1', false], [{ name: 'a', matcher: exact('1') }, '/?a=1&a=2', true],
     [{ name: 'a', matcher: exact('') }, '/?a', true], [{ name: 'a', matcher: exact('') }, '/?a=', true], [{ name: 'a', matcher: exact(' ') }, '/?a=%20', false], [{ name: 'a', matcher: exact('%20') }, '/?a=%20', true],
     [{ name: 'a', matcher: exact('1') }, '/?a=1#x', true], [{ name: 'a', matcher: exact('1=2') }, '/?a=1=2', true],

@@ -25,6 +25,10 @@ describe('cluster manager', () => {
     xds.send('endpoints/c', endpoints([['a', 'b']]));
     expect((handle.cluster as Cluster).hosts.length).toBe(2);
     expect(changed).toHaveBeenCalledTimes(1);
+    const watcher = xds.watcher('endpoints/c');
+    xds.send('cluster/c', clusterConfig({ connectTimeoutMs: 1 }));
+    expect(xds.watcher('endpoints/c')).toBe(watcher);
+    expect([handle.cluster?.config.connectTimeoutMs, changed.mock.calls.length]).toEqual([1, 1]);
   });
 
   it('a cluster without endpoints is ready and has no hosts', () => {

@@ -40,6 +40,7 @@ describe('host set', () => {
     const set = new HostSet('c');
     set.update(endpoints([['a', 'a'], ['a', 'b']]), 0);
     expect(set.all.map(({ key }) => key)).toEqual(['a:80', 'b:80']);
+    expect(set.priorities[0]?.hosts.length).toBe(2);
   });
 
   it('names hosts by address', () => {

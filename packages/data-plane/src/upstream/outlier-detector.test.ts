@@ -72,6 +72,14 @@ describe('consecutive failures', () => {
     expect(ejected()).toEqual([0]);
   });
 
+  it('split mode: a local error says nothing about 5xx', () => {
+    const { record, ejected } = setup({ splitExternalLocalOriginErrors: true });
+    record(0, { status: 500 }, 4);
+    record(0, { failure: 'reset' });
+    record(0, { status: 500 });
+    expect(ejected()).toEqual([0]);
+  });
+
   it('an ejected host gets no requests', () => {
     const { made, record } = setup({ alwaysEjectOneHost: true }, 3);
     record(0, { status: 500 }, 5);
@@ -136,6 +144,27 @@ describe('length of ejection', () => {
       while (ejected().length > 0) clock.advance(1000);
       expect(clock.now() - from).toBe(expected);
     }
+  });
+
+  it('goes on growing by one step past the maximum, which two healthy intervals then take back', () => {
+    const { record, ejected, clock } = setup({ intervalMs: 1000, baseEjectionTimeMs: 5000, maxEjectionTimeMs: 10_000 });
+    const ejectedFor = () => {
+      record(0, { status: 500 }, 5);
+      const from = clock.now();
+      while (ejected().length > 0) clock.advance(1000);
+      return clock.now() - from;
+    };
+    for (let i = 0; i < 4; i++) ejectedFor();
+    clock.advance(2000);
+    expect(ejectedFor()).toBe(10_000);
+  });
+
+  it('wipes what was counted meanwhile', () => {
+    const { record, ejected, clock } = setup({});
+    record(0, { status: 500 }, 9);
+    clock.advance(30_000);
+    record(0, { status: 500 }, 4);
+    expect(ejected()).toEqual([]);
   });
 
   it('ends when outlier detection is switched off', () => {

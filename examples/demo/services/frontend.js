@@ -15,5 +15,5 @@ app.get('/orders/:id', async (request, response) => {
 });
 app.get('/mesh', (request, response) => response.json(mesh.status()));
 
-const { port } = await server.listen(app, { port: Number(process.env.PORT ?? 8080), name: 'http' });
+const { port } = await server.listen(app, { port: Number(process.env.PORT ?? 8080), host: '127.0.0.1', name: 'http' });
 console.log(`frontend is in the mesh, http://127.0.0.1:${port}/orders/1`);

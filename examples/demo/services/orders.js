@@ -28,5 +28,5 @@ app.get('/orders/:id', async (incoming, reply) => {
   }
 });
 
-await server.listen(app, { port: 0, name: 'http' });
+await server.listen(app, { port: 0, host: '127.0.0.1', name: 'http' });
 console.log('orders is in the mesh');

@@ -20,6 +20,6 @@ const fees = createServer((request, response) => {
   response.end(JSON.stringify({ percent: 3, version: VERSION }));
 });
 
-await mesh.listen(server, { port: 0, name: 'grpc' });
-await mesh.listen(fees, { port: 0, name: 'http-fees' });
+await mesh.listen(server, { port: 0, host: '127.0.0.1', name: 'grpc' });
+await mesh.listen(fees, { port: 0, host: '127.0.0.1', name: 'http-fees' });
 console.log(`${INSTANCE} (${VERSION}) is in the mesh`);

@@ -84,7 +84,7 @@ export class Engine implements OutboundEngine {
 
 /** The last good snapshot stays in force whatever went wrong after it, except that the host was taken out of the mesh. */
 function settled(state: ListenerState, name: string): Exclude<Lookup, { kind: 'pending' }> | undefined {
-  if (state.state === 'absent') return { kind: 'absent', error: state.error ?? new MeshError('WEFT_UNKNOWN_HOST', name) };
+  if (state.state === 'absent') return { kind: 'absent', error: new MeshError('WEFT_UNKNOWN_HOST', name, { cause: state.error }) };
   if (state.snapshot) return { kind: 'mesh', snapshot: state.snapshot };
   if (state.state === 'error') return { kind: 'absent', error: state.error ?? new MeshError('WEFT_NO_CONFIG', name) };
   return undefined;

@@ -126,6 +126,12 @@ test('the listener\'s maximum stream duration ends the request with DT', () => {
   expect([downstream.replies[0]!.status, ended[0]!.flags]).toEqual([504, ['DT']]);
 });
 
+test('filters know the cluster that the route chose', () => {
+  const seen: string[] = [];
+  testStream({ filters: { decode: (_head, info) => void seen.push(info.clusterName), encode: () => undefined, complete: () => undefined } });
+  expect(seen).toEqual(['payments']);
+});
+
 test('a filter may wait, refuse or break, and sees its end', async () => {
   const result = Promise.withResolvers<LocalReply | undefined>();
   const completed: string[] = [];

@@ -90,6 +90,8 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     if (!route) return this.#reply(routeNotFound);
     this.#route = route;
     this.info.routeName = route.entry.name;
+    // Known to filters: a fault may be meant for one upstream cluster only.
+    this.info.clusterName = route.cluster ?? '';
     // 3. Filters before anything is changed for the upstream, as in Envoy: a fault's header conditions see the caller's own headers.
     //    Once a request, not once an attempt: a retry must not be aborted or delayed by the same fault again.
     const filters = this.#snapshot.filters.forRoute(route);
@@ -135,8 +137,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     }
     this.#action = action;
     // 5. The cluster: a missing one fails only the requests that were routed to it.
-    const name = route.cluster ?? '';
-    this.info.clusterName = name;
+    const name = this.info.clusterName;
     const cluster = this.#snapshot.clusters.get(name);
     if (!cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, name));
     this.#cluster = cluster;

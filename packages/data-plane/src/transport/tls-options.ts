@@ -1,7 +1,7 @@
 // From a transport socket to what tls.connect takes.
 import { statSync, readFileSync } from 'node:fs';
 import { createSecureContext, checkServerIdentity, type ConnectionOptions, type PeerCertificate, type SecureContext } from 'node:tls';
-import { onlyUri, type TlsContexts } from '@weft/spiffe';
+import { onlyUri, PeerVerificationError, type TlsContexts } from '@weft/spiffe';
 import { X509Certificate } from 'node:crypto';
 import { MeshError } from '../errors.js';
 import type { UpstreamTlsConfig } from '../resource/tls-config.js';
@@ -63,7 +63,7 @@ function nameCheck({ matchers }: ExpectedPeer): (certificate: PeerCertificate) =
   return (certificate) => {
     const names = alternativeNames(certificate);
     if (names.some((name) => tests.some((test) => test(name)))) return undefined;
-    return new MeshError('WEFT_PEER_IDENTITY', `the certificate names ${names.join(', ') || 'nobody'}, which none of the expected names matches`);
+    return new PeerVerificationError(`the certificate names ${names.join(', ') || 'nobody'}, which none of the expected names matches`);
   };
 }
 

@@ -1,6 +1,6 @@
 // The server side of one process in the mesh.
 import type { ServerOptions } from '@grpc/grpc-js';
-import { MeshError, prometheusText, type Runtime } from '@weft/data-plane/internal';
+import { MeshError, prometheusText, type InboundTlsMode, type Runtime, type XdsStatus } from '@weft/data-plane/internal';
 import { grpcOptions } from './grpc/grpc-options.js';
 import { MeshListener } from './listener/mesh-listener.js';
 import { targetsOf, type ListenTarget } from './target.js';
@@ -23,8 +23,14 @@ export interface MeshServerSettings {
   drainDelayMs?: number;
   /** How long requests in flight may take after that, ms. Default 30000. */
   drainTimeoutMs?: number;
-  /** Closes the mesh on these signals, then ends the process. Default none. */
-  signals?: readonly NodeJS.Signals[];
+  /** Closes the mesh on SIGTERM, then lets the process end. Default false: the application calls `close()`. */
+  handleSigterm?: boolean;
+}
+
+export interface MeshServerStatus {
+  ready: boolean;
+  listeners: readonly { name: string; address: string; tlsMode: InboundTlsMode; activeRequests: number; openConnections: number; reason?: string }[];
+  xds: XdsStatus;
 }
 
 export interface ListeningServer {
@@ -35,24 +41,25 @@ export interface ListeningServer {
   close(): Promise<void>;
 }
 
-type ServerRuntime = Pick<Runtime, 'clock' | 'logger' | 'tls' | 'inbound' | 'stats' | 'ready' | 'close'>;
+export type ServerRuntime = Pick<Runtime, 'clock' | 'logger' | 'tls' | 'inbound' | 'stats' | 'xds' | 'ready' | 'close'>;
 
 export class MeshServer {
   readonly #runtime: ServerRuntime;
   readonly #settings: MeshServerSettings;
   readonly #listeners = new Set<MeshListener>();
-  readonly #signalHandlers: { signal: NodeJS.Signals; handler: () => void }[] = [];
   readonly #onClose = new Set<() => void>();
+  // Node ends the process on SIGTERM only while nobody listens: having closed, we step aside and send it again.
+  readonly #onSigterm = () => {
+    void this.close().finally(() => {
+      if (process.listenerCount('SIGTERM') === 0) process.kill(process.pid, 'SIGTERM');
+    });
+  };
   #closing: Promise<void> | undefined;
 
   constructor(runtime: ServerRuntime, settings: MeshServerSettings = {}) {
     this.#runtime = runtime;
     this.#settings = settings;
-    for (const signal of settings.signals ?? []) {
-      const handler = () => void this.close().finally(() => process.exit(0));
-      process.once(signal, handler);
-      this.#signalHandlers.push({ signal, handler });
-    }
+    if (settings.handleSigterm) process.once('SIGTERM', this.#onSigterm);
   }
 
   /**
@@ -92,6 +99,14 @@ export class MeshServer {
     return !this.#closing && [...this.#listeners].every((listener) => listener.inbound.tlsMode !== 'unknown');
   }
 
+  /** State of the control plane's streams and resources, and of every port. */
+  status(): MeshServerStatus {
+    const listeners = [...this.#listeners].map(({ inbound, address, activeRequests, openConnections }) => ({
+      name: inbound.name, address, tlsMode: inbound.tlsMode, activeRequests, openConnections, ...(inbound.refusal && { reason: inbound.refusal.message }),
+    }));
+    return { ready: this.isReady, listeners, xds: this.#runtime.xds.status() };
+  }
+
   /** Metrics in Prometheus' text format. */
   metrics(): string {
     return prometheusText(this.#runtime.stats);
@@ -115,7 +130,7 @@ export class MeshServer {
   }
 
   async #close(): Promise<void> {
-    for (const { signal, handler } of this.#signalHandlers) process.off(signal, handler);
+    process.off('SIGTERM', this.#onSigterm);
     for (const fn of this.#onClose) fn();
     await this.#closeListeners([...this.#listeners]);
     await this.#runtime.close();

@@ -31,7 +31,7 @@ export function testMesh(options: { tls?: TlsContexts; clock?: Clock; listener?:
   const logger = { debug: silent, info: silent, warn: (_fields: object, message: string) => void warnings.push(message), error: silent };
   const filterContext = { random: () => 0.5, now: () => clock.now(), setTimeout: (run: () => void, ms: number) => clock.setTimeout(run, ms), stats };
   const inbound = new InboundListeners({ xds, type: {} as never, filterContext, telemetry, tls, logger, clock });
-  const mesh = new MeshServer({ clock, logger, tls, inbound, stats, ready: async () => {}, close: async () => inbound.close() }, { drainDelayMs: 0, drainTimeoutMs: 5000, ...settings });
+  const mesh = new MeshServer({ clock, logger, tls, inbound, stats, xds, ready: async () => {}, close: async () => inbound.close() }, { drainDelayMs: 0, drainTimeoutMs: 5000, ...settings });
   const configure = (config: TestListener) => xds.set('*', testListener(config));
   if (listener) configure(listener);
   return { mesh, xds, infos, warnings, configure, close: () => mesh.close() };

@@ -140,7 +140,14 @@ class InboundTelemetryStream implements TelemetryStream {
   }
 }
 
-// The signal is a getter that makes its controller on first use: it is delegated to, not copied.
+// The signal is a getter that makes its controller on first use: it is asked for later, not copied.
 function withTrace(context: RequestContext | undefined, trace: Pick<RequestContext, 'traceparent' | 'tracestate'>): RequestContext {
-  return context ? (Object.assign(Object.create(context) as object, trace) as RequestContext) : trace;
+  if (!context) return trace;
+  return {
+    ...trace,
+    ...(context.deadline !== undefined && { deadline: context.deadline }),
+    get signal() {
+      return context.signal as AbortSignal;
+    },
+  };
 }

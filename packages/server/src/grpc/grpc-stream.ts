@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { grpcStatusOf, HeaderMap, type InboundStream, type LocalReply, type RequestHead } from '@weft/data-plane/internal';
+import { grpcMessage } from './grpc-message.js';
 
 /** A reply where the request has no single meaning. */
 export function streamHead(headers: IncomingHttpHeaders, rawHeaders: readonly string[], secure: boolean): RequestHead | LocalReply {
@@ -28,7 +29,7 @@ export function replyToStream(stream: ServerHttp2Stream, reply: LocalReply, inbo
   const body = String(reply.body);
   const headers: OutgoingHttpHeaders =
     protocol === 'grpc'
-      ? { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': String(grpcStatusOf(reply)), 'grpc-message': encodeURIComponent(body) }
+      ? { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': String(grpcStatusOf(reply)), 'grpc-message': grpcMessage(body) }
       : { ':status': reply.status, 'content-type': 'text/plain; charset=utf-8' };
   if (inbound) encodeHeaders(inbound, headers);
   if (protocol === 'grpc') stream.respond(headers, { endStream: true });

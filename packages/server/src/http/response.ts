@@ -1,6 +1,7 @@
 // Watches one response: its head passes the engine before it leaves, its bytes are counted, its end is reported once.
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { grpcStatusOf, HeaderMap, type InboundStream, type LocalReply } from '@weft/data-plane/internal';
+import { grpcMessage } from '../grpc/grpc-message.js';
 
 export interface ResponseWatch {
   /** Asked when the head goes out. */
@@ -58,7 +59,7 @@ export function watchResponse(request: IncomingMessage, response: ServerResponse
 export function sendReply(response: ServerResponse, reply: LocalReply, stream: InboundStream | undefined): void {
   if (stream?.info.protocol === 'grpc') {
     // Trailers-only: what a gRPC client understands.
-    response.writeHead(200, { 'content-type': 'application/grpc', 'grpc-status': String(grpcStatusOf(reply)), 'grpc-message': encodeURIComponent(String(reply.body)) });
+    response.writeHead(200, { 'content-type': 'application/grpc', 'grpc-status': String(grpcStatusOf(reply)), 'grpc-message': grpcMessage(String(reply.body)) });
     response.end();
     return;
   }

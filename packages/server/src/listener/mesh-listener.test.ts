@@ -181,7 +181,7 @@ describe('slow and odd clients', () => {
   });
 
   it('cost no descriptor after they have gone', async () => {
-    const test = start({ listener: { mode: 'permissive' } });
+    const test = start({ listener: { mode: 'permissive' }, settings: { peekTimeoutMs: 100 } });
     const listening = await test.mesh.listen(whoami as never, local);
     await Promise.all(Array.from({ length: 100 }, (_, index) => raw(listening.port, index % 2 ? '\x16\x03\x01' : '')));
     // Waits for each of them to be gone.
@@ -229,5 +229,19 @@ describe('closing', () => {
     const closing = test.mesh.close();
     expect(await raw(port, request('/'))).toMatch(/200 OK[^]*connection: close/i);
     await closing;
+  });
+
+  it('on SIGTERM, where it is asked to, then lets the signal end the process', async () => {
+    const kill = vi.spyOn(process, 'kill').mockReturnValue(true);
+    // Nobody else may listen, or the signal is theirs to end.
+    const others = process.listeners('SIGTERM');
+    process.removeAllListeners('SIGTERM');
+    const test = start({ listener: {}, settings: { handleSigterm: true } });
+    const { port } = await test.mesh.listen(whoami as never, local);
+    process.emit('SIGTERM');
+    await vi.waitFor(() => expect(kill).toHaveBeenCalledWith(process.pid, 'SIGTERM'));
+    await expect(raw(port, request('/'))).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    for (const listener of others) process.on('SIGTERM', listener as () => void);
+    kill.mockRestore();
   });
 });

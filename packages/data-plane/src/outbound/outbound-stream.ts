@@ -90,8 +90,10 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     if (!route) return this.#reply(routeNotFound);
     this.#route = route;
     this.info.routeName = route.entry.name;
-    // Known to filters: a fault may be meant for one upstream cluster only.
+    // Known to filters and metrics: a fault may be meant for one upstream cluster only, and counts for its service.
     this.info.clusterName = route.cluster ?? '';
+    this.#cluster = this.#snapshot.clusters.get(this.info.clusterName);
+    if (this.#cluster?.config.service) this.info.destination = this.#cluster.config.service;
     // 3. Filters before anything is changed for the upstream, as in Envoy: a fault's header conditions see the caller's own headers.
     //    Once a request, not once an attempt: a retry must not be aborted or delayed by the same fault again.
     const filters = this.#snapshot.filters.forRoute(route);
@@ -137,11 +139,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     }
     this.#action = action;
     // 5. The cluster: a missing one fails only the requests that were routed to it.
-    const name = this.info.clusterName;
-    const cluster = this.#snapshot.clusters.get(name);
-    if (!cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, name));
-    this.#cluster = cluster;
-    if (cluster.config.service) this.info.destination = cluster.config.service;
+    if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName));
     // 6. Retries and timeouts before the head is edited: they take the caller's control headers out of it.
     const head = this.#head;
     this.#retry = RetryState.of(route.retryPolicy, head);

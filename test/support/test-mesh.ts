@@ -1,9 +1,9 @@
 // A real mesh in this process: control plane and authority, and workloads each with a runtime and an identity of its own.
 import { startMesh, type Mesh as ControlPlaneMesh, type MeshOptions } from '@weft/cli';
 import { createRuntime, type Runtime, type RuntimeOptions } from '@weft/data-plane/internal';
-import { MeshServer } from '@weft/server';
 // A process has one runtime; tests need several workloads in one, so they put client and server over runtimes of their own.
 import { meshOver, type Mesh } from '../../packages/client/src/create-mesh.js';
+import { MeshServer } from '../../packages/server/src/mesh-server.js';
 import { ConfigFolder } from './config-folder.js';
 
 export interface TestWorkload {

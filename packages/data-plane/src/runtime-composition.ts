@@ -26,6 +26,7 @@ import { OutboundListeners } from './snapshot/outbound-listeners.js';
 import { accessLogSink } from './telemetry/access-log.js';
 import { IstioTelemetry } from './telemetry/istio-telemetry.js';
 import { defaultLogger } from './telemetry/logger.js';
+import { metricsServerOf } from './telemetry/metrics-server.js';
 import { bridgeToRegistry } from './telemetry/prometheus.js';
 import { Stats } from './telemetry/stats.js';
 import { Tracing } from './telemetry/tracing.js';
@@ -75,8 +76,9 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
     nodeId: bootstrap.node.id,
   });
   if (options.registry) bridgeToRegistry(stats, options.registry);
+  const metricsServer = metricsServerOf(env['WEFT_METRICS_PORT'], stats, logger);
 
-  const filterContext: FilterContext = { random, now: () => clock.now(), setTimeout: (run, ms) => clock.setTimeout(run, ms) };
+  const filterContext: FilterContext = { random, now: () => clock.now(), setTimeout: (run, ms) => clock.setTimeout(run, ms), stats };
   const clusters = new ClusterManager({ xds, clusterType: clusterType({ loadBalancers, certificateProviders, policy }), endpointType: endpointType({ policy }), clock, random, logger, loadBalancers });
   const listeners = new OutboundListeners({
     xds,
@@ -120,6 +122,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
         unfollowIdentity?.();
         xds.close();
         identity?.close();
+        await metricsServer.close();
       })();
       return closed;
     },

@@ -6,7 +6,8 @@ import type { AccessLogEntry } from './access-log.js';
 import { istioLabels } from './istio-metrics.js';
 import { IstioTelemetry } from './istio-telemetry.js';
 import { peerMetadataHeader } from './peer-metadata.js';
-import { bridgeToRegistry, prometheusText, startMetricsServer } from './prometheus.js';
+import { metricsServerOf, startMetricsServer } from './metrics-server.js';
+import { bridgeToRegistry, prometheusText } from './prometheus.js';
 import { Histogram, Stats } from './stats.js';
 import { testHead, testInfo, testWorkload } from './testing.js';
 
@@ -154,6 +155,18 @@ describe('exposition', () => {
     const response = await fetch(`http://127.0.0.1:${server.port}/metrics`);
     expect(await response.text()).toBe(text);
     expect((await fetch(`http://127.0.0.1:${server.port}/`)).status).toBe(404);
+  });
+
+  it('on a port that is taken costs only the metrics, and on one that is none is an error', async () => {
+    const taken = await startMetricsServer(() => '', { port: 0 });
+    closers.push(() => taken.close());
+    const error = vi.fn();
+    const logger = { debug: error, info: error, warn: error, error };
+    const server = metricsServerOf(String(taken.port), new Stats(), logger);
+    await vi.waitFor(() => expect(error).toHaveBeenCalledWith(expect.objectContaining({ reason: expect.stringContaining('EADDRINUSE') }), 'metrics cannot be served'));
+    await server.close();
+    await metricsServerOf(undefined, new Stats(), logger).close();
+    expect(() => metricsServerOf('http', new Stats(), logger)).toThrow('WEFT_METRICS_PORT: "http" is not a port');
   });
 
   it('counts a value in the first bucket that is not below it', () => {

@@ -1,6 +1,4 @@
-// Metrics for Prometheus: as text, through an application's prom-client registry, or on a port of their own.
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+// Metrics for Prometheus: as text, or through an application's prom-client registry.
 import { Histogram, type Family, type Stats } from './stats.js';
 
 export const prometheusContentType = 'text/plain; version=0.0.4; charset=utf-8';
@@ -67,32 +65,4 @@ export function bridgeToRegistry(stats: Stats, registry: MetricRegistry): void {
       });
     registry.registerMetric({ name: family.name, help: family.help, type: family.type, aggregator: 'sum', get, reset() {} } as never);
   }
-}
-
-export interface MetricsServer {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-/** Serves `GET /metrics` (WEFT_METRICS_PORT). Rejects where the port is taken. Does not keep the process alive. */
-export function startMetricsServer(text: () => string, { port, host }: { port: number; host?: string }): Promise<MetricsServer> {
-  const server = createServer((request, response) => {
-    const found = request.method === 'GET' && request.url?.split('?')[0] === '/metrics';
-    response.writeHead(found ? 200 : 404, { 'content-type': prometheusContentType });
-    response.end(found ? text() : 'GET /metrics\n');
-  });
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.unref();
-      resolve({
-        port: (server.address() as AddressInfo).port,
-        close: () =>
-          new Promise<void>((closed) => {
-            server.close(() => closed());
-            server.closeAllConnections();
-          }),
-      });
-    });
-  });
 }

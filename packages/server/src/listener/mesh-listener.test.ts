@@ -148,6 +148,14 @@ describe('without configuration', () => {
     expect(test.mesh.isReady).toBe(false);
   });
 
+  it('refusals are counted, and logged once for many', async () => {
+    const test = start({ listener: { mode: 'strict' } });
+    const { port } = await test.mesh.listen(whoami as never, local);
+    for (let i = 0; i < 5; i++) await raw(port, request('/'));
+    expect(test.warnings).toEqual(['connection refused: plain text on a port with mutual TLS']);
+    expect(test.mesh.metrics()).toContain(`weft_inbound_connections_refused_total{listener="weft/inbound/http/127.0.0.1:${port}",reason="plain text on a port with mutual TLS"} 5`);
+  });
+
   it('a change to STRICT also ends what plain text connections may do', async () => {
     const test = start({ listener: { mode: 'permissive' } });
     const { port } = await test.mesh.listen(whoami as never, local);

@@ -23,7 +23,10 @@ export interface MeshListenerOptions {
   peekTimeoutMs: number;
 }
 
-type ListenerRuntime = Pick<Runtime, 'clock' | 'logger' | 'tls' | 'inbound'>;
+// Whoever can connect can be refused: that must not fill the log.
+const refusalLogIntervalMs = 10_000;
+
+type ListenerRuntime = Pick<Runtime, 'clock' | 'logger' | 'tls' | 'inbound' | 'stats'>;
 
 export class MeshListener {
   readonly host: string;
@@ -40,6 +43,7 @@ export class MeshListener {
   readonly #grpc: GrpcAcceptor | undefined;
   readonly #tlsAcceptors = new Map<boolean, TlsAcceptor>();
   readonly #stopFollowing: (() => void) | undefined;
+  readonly #refusals = new Map<string, { loggedAt: number; since: number }>();
   #accepting: AcceptedConnection | undefined;
   #draining = false;
 
@@ -239,7 +243,16 @@ export class MeshListener {
   }
 
   #refuse(socket: Socket, what: string, error?: Error): void {
-    this.#runtime.logger.warn({ listener: this.inbound.name, peer: socket.remoteAddress, ...(error && { reason: error.message }) }, `connection refused: ${what}`);
+    const { clock, logger, stats } = this.#runtime;
+    const peer = socket.remoteAddress;
     socket.destroy();
+    stats.counter({ name: 'weft_inbound_connections_refused_total', help: 'Connections refused before a request', labels: ['listener', 'reason'] }).series(this.inbound.name, what).add();
+    const now = clock.now();
+    const refusal = this.#refusals.get(what) ?? { loggedAt: -Infinity, since: 0 };
+    refusal.since++;
+    this.#refusals.set(what, refusal);
+    if (now - refusal.loggedAt < refusalLogIntervalMs) return;
+    logger.warn({ listener: this.inbound.name, peer, connections: refusal.since, ...(error && { reason: error.message }) }, `connection refused: ${what}`);
+    Object.assign(refusal, { loggedAt: now, since: 0 });
   }
 }

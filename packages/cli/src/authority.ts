@@ -49,6 +49,19 @@ export function describeAuthorities(ca: CertificateAuthority): Authorities {
   return { trustDomain: ca.trustDomain, active, authorities };
 }
 
+export function showOffline(dataDir: string): Promise<Authorities> {
+  return openAuthority(dataDir, async ({ ca }) => describeAuthorities(ca));
+}
+
+/** Nobody is connected who would have to hear of the new root before it signs. */
+export function rotateOffline(dataDir: string): Promise<Authorities> {
+  return openAuthority(dataDir, async ({ ca }) => {
+    await ca.authorities.prepare();
+    await ca.authorities.activate();
+    return describeAuthorities(ca);
+  });
+}
+
 /** Opens the authority of a data folder whose server is not running. */
 export async function openAuthority<T>(dataDir: string, run: (parts: { ca: CertificateAuthority; joinTokens: JoinTokens }) => Promise<T>): Promise<T> {
   const file = join(dataDir, 'weft.db');

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { callAdmin, readAdminToken } from '../admin-client.js';
 import { hostPort } from '../arguments.js';
-import { describeAuthorities, openAuthority, type Authorities } from '../authority.js';
+import type { Authorities } from '../authority.js';
 
 interface CaOptions {
   data: string;
@@ -12,16 +12,12 @@ interface CaOptions {
 
 export function caCommand(print: (text: string) => void): Command {
   const show = sub('show', 'list the authorities: the active one signs, all of them are trusted', ({ data, controlPlane }) =>
-    controlPlane ? callAdmin<Authorities>(controlPlane, 'GET', '/v1/ca', readAdminToken(data)) : openAuthority(data, async ({ ca }) => describeAuthorities(ca)),
+    controlPlane ? callAdmin<Authorities>(controlPlane, 'GET', '/v1/ca', readAdminToken(data)) : import('../authority.js').then(({ showOffline }) => showOffline(data)),
   );
   const rotate = sub('rotate', 'make a new root, publish it, and let it sign from now on; the old one stays trusted', ({ data, controlPlane }) =>
     controlPlane
       ? callAdmin<Authorities>(controlPlane, 'POST', '/v1/ca/rotate', readAdminToken(data))
-      : openAuthority(data, async ({ ca }) => {
-          await ca.authorities.prepare();
-          await ca.authorities.activate();
-          return describeAuthorities(ca);
-        }),
+      : import('../authority.js').then(({ rotateOffline }) => rotateOffline(data)),
   );
   return new Command('ca').description('the certificate authority').addCommand(show).addCommand(rotate);
 

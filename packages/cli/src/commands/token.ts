@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { callAdmin, readAdminToken } from '../admin-client.js';
 import { duration, hostPort, namespacedName, positiveInteger, type NamespacedName } from '../arguments.js';
-import { createToken, openAuthority, type TokenRequest } from '../authority.js';
+import type { TokenRequest } from '../authority.js';
 
 interface CreateOptions {
   workload: NamespacedName;
@@ -31,8 +31,13 @@ export function tokenCommand(print: (text: string) => void): Command {
       };
       const token = controlPlane
         ? (await callAdmin<{ token: string }>(controlPlane, 'POST', '/v1/tokens', readAdminToken(data), request)).token
-        : await openAuthority(data, ({ joinTokens }) => createToken(joinTokens, request));
+        : await offline(data, request);
       print(`${token}\n`);
     });
   return new Command('token').description('join tokens').addCommand(create);
+}
+
+async function offline(data: string, request: TokenRequest): Promise<string> {
+  const { createToken, openAuthority } = await import('../authority.js');
+  return openAuthority(data, ({ joinTokens }) => createToken(joinTokens, request));
 }

@@ -1,8 +1,6 @@
 // `weft validate PATH…`: 0, or 1 with one line a problem on stderr.
 import { Command } from 'commander';
-import { formatProblem } from '@weft/xds-server';
 import { CliError } from '../cli-error.js';
-import { loadConfig } from '../config.js';
 import type { Output } from '../output.js';
 
 export function validateCommand(output: Output): Command {
@@ -10,6 +8,7 @@ export function validateCommand(output: Output): Command {
     .description('check configuration files without running anything')
     .argument('<path...>', 'YAML files, or folders of them')
     .action(async (paths: string[]) => {
+      const [{ loadConfig }, { formatProblem }] = await Promise.all([import('../config.js'), import('@weft/xds-server')]);
       const { problems } = await loadConfig(paths);
       for (const problem of problems) output.stderr(`${formatProblem(problem)}\n`);
       const errors = problems.filter(({ severity }) => severity === 'error').length;

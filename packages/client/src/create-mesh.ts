@@ -7,6 +7,8 @@ import { MeshClient } from './mesh-client.js';
 export interface MeshOptions extends RuntimeOptions {
   /** Bytes of a streamed HTTP request body that are kept so that it can be sent again. Default 64 KiB. Bodies that are not streams are always replayable. */
   replayBytes?: number;
+  /** How long `close()` waits for requests that run before it gives them up, milliseconds. Default 30 s. */
+  drainTimeoutMs?: number;
 }
 
 export interface MeshStatus {
@@ -50,12 +52,12 @@ export interface Mesh extends AsyncDisposable {
  * @throws {@link MeshError} WEFT_BOOTSTRAP_INVALID, WEFT_VERSION_MISMATCH
  */
 export function createMesh(options: MeshOptions = {}): Mesh {
-  const { replayBytes, ...runtimeOptions } = options;
-  return meshOver(acquireRuntime(runtimeOptions), replayBytes);
+  const { replayBytes, drainTimeoutMs, ...runtimeOptions } = options;
+  return meshOver(acquireRuntime(runtimeOptions), { ...(replayBytes !== undefined && { replayBytes }), ...(drainTimeoutMs !== undefined && { drainTimeoutMs }) });
 }
 
-export function meshOver(runtime: Pick<Runtime, 'outbound' | 'tls' | 'xds' | 'stats' | 'identity' | 'ready' | 'close'>, replayBytes?: number): Mesh {
-  const client = new MeshClient({ engine: runtime.outbound, tls: runtime.tls, ...(replayBytes !== undefined && { replayBytes }) });
+export function meshOver(runtime: Pick<Runtime, 'outbound' | 'tls' | 'xds' | 'stats' | 'identity' | 'ready' | 'close'>, options: Pick<MeshOptions, 'replayBytes' | 'drainTimeoutMs'> = {}): Mesh {
+  const client = new MeshClient({ engine: runtime.outbound, tls: runtime.tls, ...options });
   let closing: Promise<void> | undefined;
   // Whether by mesh.close() or by dispatcher.close(): who closes one closes all.
   const close = () => (closing ??= client.close().finally(() => runtime.close()));

@@ -7,7 +7,7 @@ import { currentGlobal, installDispatcher } from './http/install.js';
 import { MeshDispatcher } from './http/mesh-dispatcher.js';
 import { Passage, type OutboundTrafficPolicy } from './http/passage.js';
 import { meshRequest, type MeshRequestOptions, type MeshResponse, type RequestServices } from './http/request.js';
-import { InFlight } from './in-flight.js';
+import { InFlight, type Running } from './in-flight.js';
 
 export interface MeshClientOptions {
   readonly engine: OutboundEngine;
@@ -15,6 +15,8 @@ export interface MeshClientOptions {
   readonly outboundTrafficPolicy?: OutboundTrafficPolicy;
   /** Bytes of a streamed request body that are kept so that it can be sent again. Default 64 KiB. */
   readonly replayBytes?: number;
+  /** How long close() waits for requests that run, milliseconds. Default 30 s. */
+  readonly drainTimeoutMs?: number;
 }
 
 // The built-in one, so that its classes (Response, FormData, Headers) are those the application has as globals.
@@ -24,6 +26,7 @@ const builtInFetch = globalThis.fetch;
 export class MeshClient {
   readonly dispatcher: MeshDispatcher;
   readonly #inFlight = new InFlight();
+  readonly #drainTimeoutMs: number;
   readonly #transport: HttpTransport;
   readonly #grpcTransport: GrpcTransport;
   readonly #request: RequestServices;
@@ -32,10 +35,11 @@ export class MeshClient {
   #uninstall: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor({ engine, tls, outboundTrafficPolicy = 'ALLOW_ANY', replayBytes = 65_536 }: MeshClientOptions) {
+  constructor({ engine, tls, outboundTrafficPolicy = 'ALLOW_ANY', replayBytes = 65_536, drainTimeoutMs = 30_000 }: MeshClientOptions) {
+    this.#drainTimeoutMs = drainTimeoutMs;
     this.#transport = new HttpTransport({ tls });
     this.#grpcTransport = new GrpcTransport({ tls });
-    const counted = { engine, started: () => this.#inFlight.add(), ended: () => this.#inFlight.remove(), closed: () => this.#closing !== undefined };
+    const counted = { engine, started: (running: Running) => this.#inFlight.add(running), ended: (running: Running) => this.#inFlight.remove(running), closed: () => this.#closing !== undefined };
     const exchange: ExchangeServices = { ...counted, transport: this.#transport };
     const passage = new Passage(engine, outboundTrafficPolicy);
     this.dispatcher = new MeshDispatcher({ services: exchange, passage, replayBytes });
@@ -72,7 +76,7 @@ export class MeshClient {
   async #close(): Promise<void> {
     this.#uninstall?.();
     this.dispatcher.refuse();
-    await this.#inFlight.drained();
+    await this.#inFlight.drained(this.#drainTimeoutMs);
     this.#grpcTransport.close();
     await this.#transport.close();
   }

@@ -1,5 +1,6 @@
 // One call of the application: grpc-js's Call on one side, the engine's port on the other. All four kinds of calls.
 import { grpc, grpcStatusOf, HeaderMap, MeshError, UpstreamConnectError, type Downstream, type GrpcTransport, type LocalReply, type Lookup, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
+import type { Running } from '../in-flight.js';
 import { CallAttempt, type AttemptListener } from './call-attempt.js';
 import type { Call, CallCredentials, InterceptingListener, MessageContext, Metadata, StatusObject } from './call-types.js';
 import { MessageQueue } from './message-queue.js';
@@ -8,8 +9,8 @@ import { headersOf, metadataOf } from './metadata.js';
 export interface CallServices {
   readonly engine: OutboundEngine;
   readonly transport: GrpcTransport;
-  started(): void;
-  ended(): void;
+  started(running: Running): void;
+  ended(running: Running): void;
 }
 
 export interface CallOptions {
@@ -31,7 +32,7 @@ export interface CallOptions {
 const replayBytes = 1024 * 1024;
 let numberOfCalls = 0;
 
-export class MeshCall implements Call, Downstream, AttemptListener {
+export class MeshCall implements Call, Downstream, AttemptListener, Running {
   readonly #services: CallServices;
   readonly #options: CallOptions;
   readonly #number = ++numberOfCalls;
@@ -60,7 +61,7 @@ export class MeshCall implements Call, Downstream, AttemptListener {
   start(metadata: Metadata, listener: InterceptingListener): void {
     this.#metadata = metadata;
     this.#listener = listener;
-    this.#services.started();
+    this.#services.started(this);
     const { lookup, deadline } = this.#options;
     if (lookup.kind === 'mesh' && !this.#credentials) return this.#begin(lookup.snapshot);
     if (deadline !== Infinity) {
@@ -98,6 +99,10 @@ export class MeshCall implements Call, Downstream, AttemptListener {
     this.#end({ code, details, metadata: new grpc.Metadata() });
     this.#waiting.abort(new Error(details));
     this.#stream?.cancel(new Error(details));
+  }
+
+  giveUp(reason: Error): void {
+    this.cancelWithStatus(grpc.status.UNAVAILABLE, reason.message);
   }
 
   getPeer(): string {
@@ -216,7 +221,7 @@ export class MeshCall implements Call, Downstream, AttemptListener {
   #leave(call: Call): void {
     clearTimeout(this.#deadlineTimer);
     this.#over = true;
-    this.#services.ended();
+    this.#services.ended(this);
     this.#outside = call;
     call.start(this.#metadata!, this.#listener!);
     if (this.#readWanted) call.startRead();
@@ -241,7 +246,7 @@ export class MeshCall implements Call, Downstream, AttemptListener {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#deadlineTimer);
-    this.#services.ended();
+    this.#services.ended(this);
     // Never from inside of a call of the application's: its callback must not run before it has the call in hand.
     process.nextTick(() => this.#listener?.onReceiveStatus(status));
   }

@@ -1,6 +1,7 @@
 // One HTTP request of the application: the engine decides, this moves. Chunks go from the host's pool to the caller without passing the engine.
 import { HeaderMap, MeshError, type Downstream, type HttpTransport, type LocalReply, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
 import type { Dispatcher } from 'undici';
+import type { Running } from '../in-flight.js';
 import { AttemptHandler, type AttemptOwner } from './attempt-handler.js';
 import type { RequestBody } from './request-body.js';
 import { headerObject, rawList, type HeaderObject, type RawHeaders } from './response-head.js';
@@ -9,8 +10,8 @@ export interface ExchangeServices {
   readonly engine: OutboundEngine;
   readonly transport: HttpTransport;
   /** Counts exchanges, so that closing can wait for them. */
-  started(): void;
-  ended(): void;
+  started(running: Running): void;
+  ended(running: Running): void;
 }
 
 export interface ExchangeOptions {
@@ -22,7 +23,7 @@ export interface ExchangeOptions {
 }
 
 /** Also the controller that the caller sees: it stays while attempts come and go. */
-export abstract class HttpExchange implements Downstream, AttemptOwner, Dispatcher.DispatchController {
+export abstract class HttpExchange implements Downstream, AttemptOwner, Running, Dispatcher.DispatchController {
   readonly #services: ExchangeServices;
   readonly head: RequestHead;
   readonly body: RequestBody | undefined;
@@ -41,7 +42,7 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Dispatch
     this.head = head;
     this.body = body;
     this.#options = options;
-    services.started();
+    services.started(this);
   }
 
   protected abstract emitInformation(status: number, headers: HeaderObject): void;
@@ -169,6 +170,10 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Dispatch
     this.emitError(error);
   }
 
+  giveUp(reason: Error): void {
+    this.callerFailed(reason);
+  }
+
   // The controller of the caller.
 
   get rawHeaders(): ReturnType<typeof rawList> {
@@ -215,7 +220,7 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Dispatch
   #end(): void {
     this.#over = true;
     this.body?.close();
-    this.#services.ended();
+    this.#services.ended(this);
   }
 }
 

@@ -223,3 +223,11 @@ test('close waits for what runs and refuses what comes', async () => {
   expect(await running).toBe('done');
   await closed;
 });
+
+test('close gives up what does not end in time', async () => {
+  const { port } = await server((_request, response) => void response.write('x'));
+  const made = mesh({ drainTimeoutMs: 50 }).add('payments', { ports: [port] });
+  const { body } = await made.client.request('http://payments/');
+  await made.client.close();
+  await expect(body.text()).rejects.toMatchObject({ code: 'WEFT_CLOSED' });
+});

@@ -128,7 +128,7 @@ function askedFor(head: RequestHead): Asked | undefined {
   // Most requests carry none: one pass over the names instead of five look-ups.
   const { raw } = headers;
   let any = false;
-  for (let i = 0; i < raw.length && !any; i += 2) any = (raw[i] as string).startsWith('x-envoy-');
+  for (let i = 0; i < raw.length && !any; i += 2) any = (raw[i] as string).startsWith('x-envoy-retr') || raw[i] === 'x-envoy-max-retries';
   if (!any) return undefined;
   const list = (name: string) => {
     const text = headers.joined(name) ?? '';

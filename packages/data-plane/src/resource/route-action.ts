@@ -152,7 +152,8 @@ function decodeHostRewrite(action: RouteAction, path: string, report: Report): F
     case 'hostRewritePathRegex':
       return { kind: 'path-regex', regex: decodeRegexRewrite(specifier.value, join(path, 'host_rewrite_path_regex'), report) };
     case 'autoHostRewrite':
-      return specifier.value ? { kind: 'auto' } : undefined;
+      // Inside a oneof the wrapper stays a message, which is truthy when it says false.
+      return specifier.value.value ? { kind: 'auto' } : undefined;
     default:
       return undefined;
   }

@@ -61,7 +61,7 @@ export class OutboundListeners implements ListenerSource {
     if (this.#timer || idleMs === 0) return;
     this.#timer = clock.setTimeout(() => {
       this.#timer = undefined;
-      for (const entry of [...this.#entries.values()]) if (clock.now() - entry.lastUsed >= idleMs) this.#evict(entry);
+      for (const entry of this.#entries.values()) if (clock.now() - entry.lastUsed >= idleMs) this.#evict(entry);
       if (this.#entries.size > 0) this.#schedule();
     }, idleMs / 2);
   }

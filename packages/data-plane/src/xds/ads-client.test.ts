@@ -9,7 +9,7 @@ import { secretType } from '../resource/secret.js';
 import type { SecretConfig } from '../resource/secret-config.js';
 import { AdsClient } from './ads-client.js';
 import type { AdsProtocol } from './ads-connection.js';
-import { TestAdsServer, type TestAdsServerOptions } from './test-ads-server.js';
+import { TestAdsServer, type TestAdsServerOptions } from './testing.js';
 import type { ResourceType } from './resource-type.js';
 
 const opened: { close(): void }[] = [];

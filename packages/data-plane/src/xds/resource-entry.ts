@@ -85,8 +85,9 @@ export class ResourceEntry {
   }
 
   #tellAll(tell: (watcher: ResourceWatcher<unknown>) => void): void {
-    // A copy: watchers come and go while they are told.
-    for (const watcher of [...this.watchers]) if (this.watchers.has(watcher)) this.#tell(watcher, tell);
+    // Watchers come and go while they are told; who comes then was greeted already.
+    const present = Array.from(this.watchers);
+    for (const watcher of present) if (this.watchers.has(watcher)) this.#tell(watcher, tell);
   }
 
   #tell(watcher: ResourceWatcher<unknown>, tell: (watcher: ResourceWatcher<unknown>) => void): void {

@@ -114,7 +114,7 @@ export class ResourceTable {
     }
     for (const name of update.removed) this.#remove(table, table.entries.get(name));
     // Never-seen names may have been asked for after this response was made: their timer decides.
-    if (update.complete) for (const entry of [...table.entries.values()]) if (!seen.has(entry.name) && entry.state !== 'requested') this.#remove(table, entry);
+    if (update.complete) for (const entry of table.entries.values()) if (!seen.has(entry.name) && entry.state !== 'requested') this.#remove(table, entry);
     if (errors.length === 0) table.version = update.version;
     return errors;
   }

@@ -11,7 +11,8 @@ import type { MeshDispatcher } from './mesh-dispatcher.js';
 export function installDispatcher(dispatcher: MeshDispatcher): () => void {
   const before = getGlobalDispatcher();
   if (before === dispatcher) return () => undefined;
-  dispatcher.fallback = () => before;
+  const fallback = chosen(before);
+  dispatcher.fallback = () => fallback;
   setGlobalDispatcher(dispatcher);
   return () => {
     if (getGlobalDispatcher() === dispatcher) setGlobalDispatcher(before);
@@ -19,8 +20,12 @@ export function installDispatcher(dispatcher: MeshDispatcher): () => void {
   };
 }
 
-/** Looked up at each use: the application may install one after us. A plain Agent that undici put there on import is no choice of anybody's. */
-export function currentGlobal(): Dispatcher | undefined {
-  const now = getGlobalDispatcher();
-  return earlierDispatcher && now.constructor === Agent ? earlierDispatcher : now;
+/** Looked up at each use: the application may install one after us. */
+export function currentGlobal(): Dispatcher {
+  return chosen(getGlobalDispatcher());
+}
+
+/** A plain Agent is nobody's choice, but what undici (ours on import, Node's on the first fetch) puts there where nothing was. */
+function chosen(now: Dispatcher): Dispatcher {
+  return now.constructor === Agent && earlierDispatcher && earlierDispatcher.constructor.name !== 'Agent' ? earlierDispatcher : now;
 }

@@ -1,3 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AddressInfo } from 'node:net';
 import { TestAuthority } from '@weft/spiffe/testing';
 import { TlsContexts } from '@weft/spiffe';
 import { afterEach, expect, test, vi } from 'vitest';
@@ -108,4 +113,28 @@ test('after a rotation requests use the new identity, and old connections close'
   await (await client.request('http://payments/')).body.text();
   expect(server.peers).toEqual(['spiffe://cluster.local/ns/shop/sa/web', 'spiffe://cluster.local/ns/shop/sa/web2']);
   await vi.waitFor(() => expect(server.open).toBe(1));
+});
+
+test('TLS with files: the authority of the file and one of the names, or nothing', async () => {
+  const outside = TestAuthority.create('outside');
+  const { chainPem, keyPem } = outside.issue({ dnsNames: ['api.example.com'] });
+  const server = createServer({ cert: chainPem, key: keyPem }, (_request, response) => response.end('outside')).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  cleanups.push(async () => { server.closeAllConnections(); server.close(); });
+  const folder = mkdtempSync(join(tmpdir(), 'weft-'));
+  cleanups.push(async () => rmSync(folder, { recursive: true }));
+  const trustedCaFile = join(folder, 'ca.pem');
+  writeFileSync(trustedCaFile, outside.pem);
+  const { port } = server.address() as AddressInfo;
+  const status = async (tls: object) => {
+    const { client } = mesh({ ports: [port], cluster: { transportSockets: [{ name: 'tls', match: {}, tls: { subjectAltNames: [], alpn: [], sni: 'api.example.com', ...tls } }] } });
+    return client.request('http://payments/').then(({ statusCode }) => statusCode, (error: { code: string }) => error.code);
+  };
+  const names = (kind: 'exact' | 'suffix', value: string) => ({ subjectAltNames: [{ kind, value, ignoreCase: false }] });
+  expect(await status({ trustedCaFile })).toBe(200);
+  expect(await status({ trustedCaFile, ...names('suffix', '.example.com') })).toBe(200);
+  expect(await status({ trustedCaFile, ...names('exact', 'other.example.com') })).toBe('WEFT_PEER_IDENTITY');
+  expect(await status({ trustedCaFile, sni: 'other.example.com' })).toBe('WEFT_PEER_IDENTITY');
+  expect(await status({ trustedCaPem: authority.pem })).toBe('WEFT_PEER_IDENTITY');
+  expect(await status({})).toBe('WEFT_PEER_IDENTITY');
 });

@@ -33,10 +33,10 @@ export function namedTarget(context: GenerateContext, host: string, port: number
   return servicePort && httpTarget(context, service, servicePort);
 }
 
+/** Of several services that declare one host, the client's: two namespaces may each have it for themselves (exportTo `.`). */
 export function visibleService({ model, node }: GenerateContext, host: string): Service | undefined {
-  const service = model.service(host);
-  if (service === undefined) return undefined;
-  return service.exportTo.includes('*') || service.exportTo.includes(node.namespace) ? service : undefined;
+  const service = model.resolve(host, node.namespace);
+  return service?.host === host ? service : undefined;
 }
 
 /** The port that a scheme's default port stands for: a service's only HTTP port. */

@@ -30,6 +30,24 @@ describe('a Weft client that dials a service', () => {
     }
   });
 
+  it('reaches its own namespace’s declaration of a host that two namespaces have, each for itself', () => {
+    const entry = (namespace: string, address: string, createdAt: number) => {
+      const endpoint = workload(`${namespace}-1`, address, { namespace, via: 'inline' });
+      return service('api', { namespace, host: 'api.example.com', cluster: false, exportTo: [namespace], resolution: 'static', selector: {}, endpoints: [endpoint], createdAt });
+    };
+    const objects = [entry('a', '10.0.0.1', 1), entry('b', '10.0.0.2', 2)];
+    for (const [namespace, address] of [['a', '10.0.0.1'], ['b', '10.0.0.2']] as const) {
+      const context = contextOf(objects, { node: { namespace } });
+      const name = 'outbound|80||api.example.com';
+      expect(generateJson(weftProfile, 'listener', 'api.example.com:80', context).apiListener.apiListener.rds.routeConfigName).toBe(name);
+      expect(generateJson(weftProfile, 'route', name, context).virtualHosts[0].domains).toContain('api.example.com');
+      expect(generateJson(weftProfile, 'cluster', name, context).name).toBe(name);
+      expect(generateJson(weftProfile, 'endpoint', name, context).endpoints[0].lbEndpoints[0].endpoint.address.socketAddress.address).toBe(address);
+    }
+    const stranger = contextOf(objects, { node: { namespace: 'c' } });
+    expect(weftProfile.generate('endpoint', 'outbound|80||api.example.com', stranger)).toBeUndefined();
+  });
+
   it('reaches the only HTTP port of a service by the default port of a scheme', () => {
     const context = contextOf([payments, pod]);
     expect(generateJson(weftProfile, 'listener', 'payments:80', context).apiListener.apiListener.rds.routeConfigName).toBe(`outbound|8080||${host}`);

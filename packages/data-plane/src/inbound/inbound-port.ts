@@ -9,6 +9,9 @@ export interface ConnectionInfo {
   remotePort: number;
   localAddress: string;
   localPort: number;
+  /** Both ends as `IP:port`, made once per connection where the adapter does. */
+  remote?: string;
+  local?: string;
   /** Absent on plain text, and where the client showed no certificate. */
   peer?: PeerIdentity;
   tls: boolean;

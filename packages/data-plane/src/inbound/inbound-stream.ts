@@ -46,6 +46,7 @@ export class ServerStream implements InboundStream {
     this.#request = new InboundContext(expectedTimeoutMs(head.headers));
     // First, so that refused requests are counted and traced too; it takes the peer metadata, which the next step would strip.
     this.#telemetry = telemetry.start(this.info, head);
+    this.#request.trace(this.#telemetry?.trace);
     chain.requests.begin();
     const { maxStreamDurationMs } = chain.config.http;
     if (maxStreamDurationMs) this.#durationTimer = context.setTimeout(() => this.abort?.(this.#refuse(durationTimeout)), maxStreamDurationMs);
@@ -74,7 +75,9 @@ export class ServerStream implements InboundStream {
   }
 
   run<T>(handler: () => T): T {
-    return runInContext(this.#request, () => (this.#telemetry ? this.#telemetry.run(handler) : handler()));
+    if (!this.#telemetry?.span) return runInContext(this.#request, handler);
+    const { span } = this.#telemetry;
+    return runInContext(this.#request, () => span.run(handler));
   }
 
   encode(head: ResponseHead): void {
@@ -149,11 +152,18 @@ const noRoutes: LocalReply = { status: 503, body: 'no route configuration', flag
 /** Makes an abort controller only for a handler that asks for its signal: most do not. */
 class InboundContext implements RequestContext {
   readonly deadline?: number;
+  traceparent?: string;
+  tracestate?: string;
   #controller: AbortController | undefined;
   #aborted = false;
 
   constructor(timeoutMs: number | undefined) {
     if (timeoutMs !== undefined) this.deadline = performance.now() + timeoutMs;
+  }
+
+  trace(context: Pick<RequestContext, 'traceparent' | 'tracestate'> | undefined): void {
+    if (context?.traceparent !== undefined) this.traceparent = context.traceparent;
+    if (context?.tracestate !== undefined) this.tracestate = context.tracestate;
   }
 
   get signal(): AbortSignal {
@@ -169,7 +179,8 @@ class InboundContext implements RequestContext {
 }
 
 function newInfo({ chain, connection, head, httpVersion, router }: InboundStreamOptions): StreamInfo {
-  return {
+  // Assigned one by one: this runs for every request, and spreads make an object each.
+  const info: StreamInfo = {
     direction: 'inbound',
     startTime: performance.now(),
     protocol: head.protocol,
@@ -186,12 +197,13 @@ function newInfo({ chain, connection, head, httpVersion, router }: InboundStream
     bytesSent: 0,
     bytesReceived: 0,
     upstreamAddress: '',
-    ...(chain.destination && { destination: chain.destination }),
-    ...(connection.peer && { peer: connection.peer }),
-    downstreamRemoteAddress: addressText(connection.remoteAddress, connection.remotePort),
-    downstreamLocalAddress: addressText(connection.localAddress, connection.localPort),
+    downstreamRemoteAddress: connection.remote ?? addressText(connection.remoteAddress, connection.remotePort),
+    downstreamLocalAddress: connection.local ?? addressText(connection.localAddress, connection.localPort),
     mutualTls: connection.mutualTls,
     requestedServerName: connection.requestedServerName,
-    ...(router && { router }),
   };
+  if (chain.destination) info.destination = chain.destination;
+  if (connection.peer) info.peer = connection.peer;
+  if (router) info.router = router;
+  return info;
 }

@@ -10,11 +10,15 @@ import type { ConnectionInfo } from './inbound-port.js';
 export function connectionInfo(socket: Socket): ConnectionInfo {
   const secure = socket instanceof TLSSocket ? socket : undefined;
   const peer = secure && peerIdentity(secure);
+  const [remoteAddress, remotePort] = [plainAddress(socket.remoteAddress), socket.remotePort ?? 0];
+  const [localAddress, localPort] = [plainAddress(socket.localAddress), socket.localPort ?? 0];
   return {
-    remoteAddress: plainAddress(socket.remoteAddress),
-    remotePort: socket.remotePort ?? 0,
-    localAddress: plainAddress(socket.localAddress),
-    localPort: socket.localPort ?? 0,
+    remoteAddress,
+    remotePort,
+    localAddress,
+    localPort,
+    remote: addressText(remoteAddress, remotePort),
+    local: addressText(localAddress, localPort),
     ...(peer && { peer }),
     tls: secure !== undefined,
     mutualTls: peer !== undefined,

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { currentContext } from '../context/request-context.js';
+import { currentContext, runInContext } from '../context/request-context.js';
 import { HeaderMap } from '../stream/header-map.js';
 import type { AccessLogEntry } from './access-log.js';
 import { istioLabels } from './istio-metrics.js';
@@ -101,7 +101,7 @@ describe('trace context', () => {
     const t = telemetry();
     const info = testInfo();
     const stream = t.start(info, testHead({ headers: { traceparent, tracestate: 'a=1' } }))!;
-    const outbound = await stream.run(async () => {
+    const outbound = await runInContext({ ...stream.trace }, async () => {
       await Promise.resolve();
       const head = testHead();
       t.start(testInfo({ direction: 'outbound' }), head);
@@ -120,8 +120,7 @@ describe('trace context', () => {
 
   it.each(['junk', `00-${'0'.repeat(32)}-b7ad6b7169203331-01`, `${traceparent}-more`, `ff${traceparent.slice(2)}`])('that is not valid is not carried on: %s', (value) => {
     const t = telemetry();
-    const seen = t.start(testInfo(), testHead({ headers: { traceparent: value } }))!.run(() => currentContext()?.traceparent);
-    expect(seen).toBeUndefined();
+    expect(t.start(testInfo(), testHead({ headers: { traceparent: value } }))!.trace).toBeUndefined();
   });
 });
 

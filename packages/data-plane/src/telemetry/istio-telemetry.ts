@@ -1,5 +1,5 @@
 // Istio's standard metrics, the access log and traces, for both sides (istio/proxy istio_stats.cc).
-import { currentContext, runInContext, type RequestContext } from '../context/request-context.js';
+import { currentContext } from '../context/request-context.js';
 import type { HeaderMap } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
@@ -9,7 +9,7 @@ import { IstioMetrics } from './istio-metrics.js';
 import { encodePeerMetadata, peerMetadataHeader, peerMetadataIdHeader, PeerMetadataReader } from './peer-metadata.js';
 import type { Stats } from './stats.js';
 import type { Telemetry, TelemetryStream } from './telemetry.js';
-import { readTraceContext, type RequestSpan, type Tracing } from './tracing.js';
+import { readTraceContext, type RequestSpan, type TraceContext, type Tracing } from './tracing.js';
 
 export interface IstioTelemetryOptions {
   stats: Stats;
@@ -123,31 +123,17 @@ class SpanStream implements TelemetryStream {
 
 class InboundTelemetryStream implements TelemetryStream {
   readonly span: RequestSpan | undefined;
+  readonly trace: TraceContext | undefined;
   /** The peer sent its metadata, so it wants ours. */
   readonly exchangesMetadata: boolean;
-  readonly #trace: Pick<RequestContext, 'traceparent' | 'tracestate'> | undefined;
 
-  constructor(trace: Pick<RequestContext, 'traceparent' | 'tracestate'> | undefined, span: RequestSpan | undefined, exchangesMetadata: boolean) {
-    this.#trace = trace;
+  constructor(trace: TraceContext | undefined, span: RequestSpan | undefined, exchangesMetadata: boolean) {
+    this.trace = trace;
     this.span = span;
     this.exchangesMetadata = exchangesMetadata;
   }
 
   run<T>(fn: () => T): T {
-    const own = currentContext();
-    const inContext = () => (this.#trace ? runInContext(withTrace(own, this.#trace), fn) : fn());
-    return this.span ? this.span.run(inContext) : inContext();
+    return this.span ? this.span.run(fn) : fn();
   }
-}
-
-// The signal is a getter that makes its controller on first use: it is asked for later, not copied.
-function withTrace(context: RequestContext | undefined, trace: Pick<RequestContext, 'traceparent' | 'tracestate'>): RequestContext {
-  if (!context) return trace;
-  return {
-    ...trace,
-    ...(context.deadline !== undefined && { deadline: context.deadline }),
-    get signal() {
-      return context.signal as AbortSignal;
-    },
-  };
 }

@@ -23,6 +23,10 @@ export interface Telemetry {
 }
 
 export interface TelemetryStream {
-  /** Runs the application's handler (or the inner dispatch) inside the request's context. */
+  /** Runs the application's handler (or the inner dispatch) inside the request's span, where there is one. */
   run<T>(fn: () => T): T;
+  /** Absent where no span is made: then `run` does nothing more than calling. */
+  readonly span?: { run<T>(fn: () => T): T } | undefined;
+  /** Inbound: what outbound requests of the handler shall carry on. */
+  readonly trace?: { readonly traceparent: string; readonly tracestate?: string } | undefined;
 }

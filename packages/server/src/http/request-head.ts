@@ -1,6 +1,7 @@
 // A node request as the engine sees it, and back: what the application reads afterwards is what policies judged.
 import type { IncomingMessage } from 'node:http';
 import { HeaderMap, type LocalReply, type RequestHead } from '@weft/data-plane/internal';
+import { diffHeaders } from './diff-headers.js';
 
 /** A reply where the request has no single meaning. */
 export function requestHead(request: IncomingMessage, secure: boolean): RequestHead | LocalReply {
@@ -35,25 +36,34 @@ function badRequest(details: string): LocalReply {
 
 /** Writes the head back into the request. `before` is the list of headers as they came. */
 export function applyHead(request: IncomingMessage, head: RequestHead, before: readonly string[]): void {
-  request.url = head.path;
-  request.method = head.method;
+  if (request.url !== head.path) request.url = head.path;
+  if (request.method !== head.method) request.method = head.method;
   const { raw } = head.headers;
   if (raw.length === before.length && raw.every((item, index) => item === before[index])) return;
   const { headers } = request;
-  const wanted = new Set<string>();
-  for (let i = 0; i < raw.length; i += 2) wanted.add(raw[i] as string);
-  for (let i = 0; i < before.length; i += 2) if (!wanted.has(before[i] as string)) delete headers[before[i] as string];
-  const old = new HeaderMap([...before]);
-  for (const name of wanted) {
-    const value = head.headers.joined(name) as string;
-    if (value !== old.joined(name)) headers[name] = name === 'set-cookie' ? head.headers.all(name) : value;
+  diffHeaders(new HeaderMap(before as string[]), head.headers, {
+    set: (name, values) => void (headers[name] = name === 'set-cookie' ? values : values.join(name === 'cookie' ? '; ' : ', ')),
+    remove: (name) => delete headers[name],
+  });
+  if (request.httpVersionMajor >= 2) {
+    const pseudo = request.rawHeaders.filter((_, index, all) => (all[index - (index % 2)] as string).startsWith(':'));
+    request.rawHeaders.splice(0, request.rawHeaders.length, ...pseudo, ...raw);
+    return;
   }
-  const pseudo = request.rawHeaders.filter((_, index, all) => request.httpVersionMajor >= 2 && (all[index - (index % 2)] as string).startsWith(':'));
-  request.rawHeaders.splice(0, request.rawHeaders.length, ...pseudo, ...raw);
-  if (request.httpVersionMajor < 2) {
-    // Node would count on as many headers as came in.
-    const distinct = Object.create(null) as NodeJS.Dict<string[]>;
-    for (const name of wanted) distinct[name] = head.headers.all(name);
-    request.headersDistinct = distinct;
-  }
+  request.rawHeaders = raw;
+  countHeaders(request, raw);
 }
+
+// Node reads `headersDistinct` from as many raw headers as came in, and fails on those that are gone.
+function countHeaders(request: IncomingMessage, raw: readonly string[]): void {
+  headersCount ??= Object.getOwnPropertySymbols(request).find((symbol) => symbol.description === 'kHeadersCount') ?? null;
+  if (headersCount !== null) {
+    (request as unknown as Record<symbol, number>)[headersCount] = raw.length;
+    return;
+  }
+  const distinct = Object.create(null) as NodeJS.Dict<string[]>;
+  for (let i = 0; i < raw.length; i += 2) (distinct[raw[i] as string] ??= []).push(raw[i + 1] as string);
+  request.headersDistinct = distinct;
+}
+
+let headersCount: symbol | null | undefined;

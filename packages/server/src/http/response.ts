@@ -2,6 +2,7 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { grpcStatusOf, HeaderMap, type InboundStream, type LocalReply } from '@weft/data-plane/internal';
 import { grpcMessage } from '../grpc/grpc-message.js';
+import { diffHeaders } from './diff-headers.js';
 
 export interface ResponseWatch {
   /** Asked when the head goes out. */
@@ -9,51 +10,90 @@ export interface ResponseWatch {
   onEnd(): void;
 }
 
+/** What is known of a response while it is on its way. */
+interface Watched {
+  readonly request: IncomingMessage;
+  readonly stream: InboundStream;
+  readonly watch: ResponseWatch;
+  readonly http2: boolean;
+  /** The response's own methods, as they were. */
+  readonly methods: Methods;
+  received: number;
+  sent: number;
+  encoded: boolean;
+}
+
+interface Methods {
+  writeHead(status: number, ...rest: unknown[]): ServerResponse;
+  write(...args: unknown[]): boolean;
+  end(...args: unknown[]): ServerResponse;
+}
+
+const watched = Symbol('weft.response');
+type WatchedResponse = ServerResponse & { [watched]: Watched };
+
+/**
+ * The methods are replaced on the object, because frameworks (Express) give it another prototype; by functions that all responses
+ * share, because this runs for every request.
+ */
 export function watchResponse(request: IncomingMessage, response: ServerResponse, stream: InboundStream, watch: ResponseWatch): void {
   const http2 = request.httpVersionMajor >= 2;
-  let received = 0;
-  let sent = 0;
-  let encoded = false;
-
-  const writeHead = response.writeHead as (status: number, ...rest: unknown[]) => ServerResponse;
-  const write = response.write as (...args: unknown[]) => boolean;
-  const end = response.end as (...args: unknown[]) => ServerResponse;
-  response.writeHead = ((status: number, reason?: string | Head, head?: Head) => {
-    // Informational responses are not the answer.
-    if (encoded || status < 200) return writeHead.call(response, status, reason, head);
-    encoded = true;
-    setHeaders(response, typeof reason === 'string' ? head : reason);
-    encode(response, stream, status);
-    if (!http2 && watch.closing()) response.setHeader('connection', 'close');
-    return typeof reason === 'string' && !http2 ? writeHead.call(response, response.statusCode, reason) : writeHead.call(response, response.statusCode);
-  }) as typeof response.writeHead;
-  response.write = ((chunk: unknown, ...rest: unknown[]) => {
-    sent += sizeOf(chunk, rest[0]);
-    return write.call(response, chunk, ...rest);
-  }) as typeof response.write;
+  const { writeHead, write, end } = response as unknown as Methods;
+  const state: Watched = { request, stream, watch, http2, methods: { writeHead, write, end }, received: 0, sent: 0, encoded: false };
+  const own = response as unknown as { [watched]: Watched } & Record<keyof Methods, unknown>;
+  own[watched] = state;
+  own.writeHead = watchedWriteHead;
+  own.write = watchedWrite;
   // HTTP/2's `end` calls `write` itself.
-  if (!http2) {
-    response.end = ((...args: unknown[]) => {
-      sent += sizeOf(args[0], args[1]);
-      return end.apply(response, args);
-    }) as typeof response.end;
-  }
-
-  const length = request.headers['content-length'];
-  if (length === undefined) {
-    const { push } = request;
-    request.push = (chunk: unknown, encoding?: BufferEncoding) => {
-      received += sizeOf(chunk, encoding);
-      return push.call(request, chunk, encoding);
-    };
-  }
+  if (!http2) own.end = watchedEnd;
+  // Without a length the bytes have to be counted; HTTP/1 then has a body only where it is chunked.
+  if (request.headers['content-length'] === undefined && (http2 || request.headers['transfer-encoding'] !== undefined)) countBody(request, state);
   stream.abort = (reply) => (response.headersSent ? response.destroy() : sendReply(response, reply, stream));
-  response.once('close', () => {
-    const cancelled = !response.writableFinished;
-    const grpcStatus = stream.info.localReply && stream.info.protocol === 'grpc' ? grpcStatusOf(stream.info.localReply) : undefined;
-    stream.end({ status: response.headersSent ? response.statusCode : 0, cancelled, bytesReceived: length === undefined ? received : Number(length), bytesSent: sent, ...(grpcStatus !== undefined && { grpcStatus }) });
-    watch.onEnd();
+  response.on('close', onClose);
+}
+
+function watchedWriteHead(this: WatchedResponse, status: number, reason?: string | Head, head?: Head): ServerResponse {
+  const { [watched]: state } = this;
+  const { methods: { writeHead }, http2, watch, stream } = state;
+  // Informational responses are not the answer.
+  if (state.encoded || status < 200) return writeHead.call(this, status, reason, head);
+  state.encoded = true;
+  setHeaders(this, typeof reason === 'string' ? head : reason);
+  encode(this, stream, status);
+  if (!http2 && watch.closing()) this.setHeader('connection', 'close');
+  return typeof reason === 'string' && !http2 ? writeHead.call(this, this.statusCode, reason) : writeHead.call(this, this.statusCode);
+}
+
+function watchedWrite(this: WatchedResponse, ...args: unknown[]): boolean {
+  this[watched].sent += sizeOf(args[0], args[1]);
+  return this[watched].methods.write.apply(this, args);
+}
+
+function watchedEnd(this: WatchedResponse, ...args: unknown[]): ServerResponse {
+  this[watched].sent += sizeOf(args[0], args[1]);
+  return this[watched].methods.end.apply(this, args);
+}
+
+function onClose(this: ServerResponse): void {
+  const { request, stream, watch, received, sent } = (this as WatchedResponse)[watched];
+  const length = request.headers['content-length'];
+  const { localReply, protocol } = stream.info;
+  stream.end({
+    status: this.headersSent ? this.statusCode : 0,
+    cancelled: !this.writableFinished,
+    bytesReceived: length === undefined ? received : Number(length),
+    bytesSent: sent,
+    ...(localReply && protocol === 'grpc' && { grpcStatus: grpcStatusOf(localReply) }),
   });
+  watch.onEnd();
+}
+
+function countBody(request: IncomingMessage, state: Watched): void {
+  const { push } = request;
+  request.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    state.received += sizeOf(chunk, encoding);
+    return push.call(request, chunk, encoding);
+  };
 }
 
 export function sendReply(response: ServerResponse, reply: LocalReply, stream: InboundStream | undefined): void {
@@ -101,14 +141,10 @@ function encode(response: ServerResponse, stream: InboundStream, status: number)
   stream.encode(head);
   response.statusCode = head.status;
   if (!headers) return;
-  const old = new HeaderMap(before);
-  const names = new Set([...old].map(([name]) => name));
-  for (const [name] of headers) {
-    if (names.delete(name) && headers.joined(name) === old.joined(name)) continue;
-    const values = headers.all(name);
-    response.setHeader(name, values.length === 1 ? (values[0] as string) : values);
-  }
-  for (const name of names) if (!headers.has(name)) response.removeHeader(name);
+  diffHeaders(new HeaderMap(before), headers, {
+    set: (name, values) => void response.setHeader(name, values.length === 1 ? (values[0] as string) : values),
+    remove: (name) => response.removeHeader(name),
+  });
 }
 
 function sizeOf(chunk: unknown, encoding: unknown): number {

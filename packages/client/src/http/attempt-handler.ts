@@ -24,6 +24,7 @@ export interface AttemptOwner {
 export class AttemptHandler implements Dispatcher.DispatchHandler {
   readonly #exchange: AttemptOwner;
   readonly #attempt: UpstreamAttempt;
+  readonly #dispatchedAt = performance.now();
   controller: Dispatcher.DispatchController | undefined;
   #state: 'waiting' | 'forwarding' | 'draining' | 'over' = 'waiting';
   #received = 0;
@@ -85,7 +86,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
     clearTimeout(this.#drainTimer);
     if (was !== 'waiting' && was !== 'forwarding') return;
     if (isCallerError(error) || (this.#exchange.body?.error !== undefined && this.#exchange.body.error === error)) this.#exchange.callerFailed(error);
-    else this.#attempt.onFailure(httpFailure(error, this.controller !== undefined));
+    else if (was === 'forwarding') this.#attempt.onFailure(httpFailure(error, { method: '', written: true, dispatchedAt: 0 }));
+    else this.#attempt.onFailure(httpFailure(error, { method: this.#attempt.head.method, written: this.controller !== undefined, dispatchedAt: this.#dispatchedAt }));
   }
 
   #drain(controller: Dispatcher.DispatchController, headers: HeaderObject): void {

@@ -231,3 +231,20 @@ test('close gives up what does not end in time', async () => {
   await made.client.close();
   await expect(body.text()).rejects.toMatchObject({ code: 'WEFT_CLOSED' });
 });
+
+test('a keep-alive connection that closes as it is used again costs no GET, and a connection made for the request is a reset', async () => {
+  let n = 0;
+  const closing = await server((request, response) => (n++ % 2 === 1 || request.url === '/fresh' ? request.socket.resetAndDestroy() : response.end('ok')));
+  const { client } = mesh().add('payments', { ports: [closing.port], retryPolicy: retryPolicy(['connect-failure']) });
+  const request = async (path: string, method: string) => {
+    const { statusCode, body } = await client.request(`http://payments${path}`, { method });
+    await body.dump();
+    // undici lets a connection rest for a turn of the event loop before it uses it again.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    return statusCode;
+  };
+  expect([await request('/', 'GET'), await request('/', 'GET')]).toEqual([200, 200]);
+  expect(n).toBe(3);
+  expect(await request('/', 'POST')).toBe(503);
+  expect(await request('/fresh', 'GET')).toBe(503);
+});

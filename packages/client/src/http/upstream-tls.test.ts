@@ -54,6 +54,7 @@ test('both sides show their identity, and the spelling of the host does not matt
   }
   // Two and not one, since undici lets a connection rest for a turn of the event loop.
   expect(server.connections).toBeLessThanOrEqual(2);
+  expect(made.ended[0]).toMatchObject({ mutualTls: true, upstreamSpiffeId: payments });
   expect(new Set(server.peers)).toEqual(new Set(['spiffe://cluster.local/ns/shop/sa/web']));
 });
 

@@ -12,6 +12,7 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
+import { isMutualTls } from '../transport/upstream-tls.js';
 import { Host } from '../upstream/host.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 import { retryDelay } from './backoff.js';
@@ -186,6 +187,8 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     info.upstreamAddress = chosen.key;
     if (chosen.config.spiffeId === undefined) delete info.upstreamSpiffeId;
     else info.upstreamSpiffeId = chosen.config.spiffeId;
+    if (cluster.config.protocol === 'http2') info.httpVersion = 'HTTP/2';
+    info.mutualTls = isMutualTls(cluster.config, chosen.config);
     if (chosen.config.workload) info.peerWorkload = chosen.config.workload;
     let head = this.#head;
     if (action.hostRewrite?.kind === 'auto') {

@@ -19,7 +19,7 @@ const noOverrides = new Map<string, unknown>();
 
 export class TestCluster implements UpstreamCluster {
   readonly name = 'payments';
-  readonly config = { name: 'payments' } as ClusterConfig;
+  readonly config = { name: 'payments', transportSockets: [] as ClusterConfig['transportSockets'] } as ClusterConfig;
   readonly hosts: Host[];
   readonly outcomes: AttemptOutcome[] = [];
   running = 0;

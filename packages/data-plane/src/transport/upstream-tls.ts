@@ -41,6 +41,13 @@ export function usesIdentity(tls: UpstreamTlsConfig): boolean {
   return tls.identityProvider !== undefined || (tls.rootProvider !== undefined && !tls.certificateFiles);
 }
 
+/** Whether both sides show SPIFFE identities: what metrics and traces tell of a connection. */
+export function isMutualTls({ transportSockets }: ClusterConfig, { metadata, identityMissing }: EndpointConfig): boolean {
+  if (transportSockets.length === 0 || identityMissing) return false;
+  const tls = transportSockets.find(({ match }) => matches(match, metadata['envoy.transport_socket_match'] ?? {}))?.tls;
+  return tls !== undefined && usesIdentity(tls);
+}
+
 function matches(match: Readonly<Record<string, unknown>>, labels: Readonly<Record<string, unknown>>): boolean {
   return Object.keys(match).every((key) => same(match[key], labels[key]));
 }

@@ -7,6 +7,7 @@ import { addBuiltinRoutes } from './admin/builtin-routes.js';
 import { builtinKinds } from './config/builtin.js';
 import type { ConfigProblem } from './config/config-object.js';
 import { ConfigPipeline } from './config/config-pipeline.js';
+import type { StreamLimits } from './discovery/admission.js';
 import { DiscoveryService, type GrpcService } from './discovery/ads-service.js';
 import { clientStatusService } from './discovery/client-status.js';
 import { isLoopback, listenGrpc, type GrpcListener } from './discovery/grpc-listener.js';
@@ -47,6 +48,10 @@ export interface ControlPlaneOptions {
   graceMs?: number;
   /** Lets plain text leave the machine: xDS and /v1 beyond loopback. */
   allowInsecure?: boolean;
+  /** Bounds of discovery streams. */
+  limits?: Partial<StreamLimits>;
+  /** Ports that one identity may register. Default 5000. */
+  maxRegistrations?: number;
   /** Default: {@link profiles}. */
   profiles?: Readonly<Record<ProfileName, Profile>>;
   clock?: Clock;
@@ -80,15 +85,15 @@ export class ControlPlane {
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
-    const { settings, authorities, store, graceMs, adminToken, adminHosts, allowInsecure, clock = systemClock, logger = silentLogger } = options;
+    const { settings, authorities, store, graceMs, adminToken, adminHosts, allowInsecure, limits, maxRegistrations, clock = systemClock, logger = silentLogger } = options;
     this.#logger = logger;
     this.model = new MeshModel(settings);
     this.#pipeline = new ConfigPipeline({ kinds: builtinKinds, model: this.model, store, sources: options.sources.map(({ name }) => name), logger });
     this.#pipeline.onChange(() => (this.#problems = undefined));
     this.graph = new ResourceGraph({ model: this.model, logger, ...(authorities && { authorities }) });
-    this.registrar = new Registrar({ model: this.model, graph: this.graph, store, clock, logger, ...(graceMs !== undefined && { graceMs }) });
+    this.registrar = new Registrar({ model: this.model, graph: this.graph, store, clock, logger, ...(graceMs !== undefined && { graceMs }), ...(maxRegistrations !== undefined && { maxRegistrations }) });
     const observer = registrationObserver(this.registrar);
-    this.discovery = new DiscoveryService({ graph: this.graph, profiles: options.profiles ?? profiles, trustDomain: this.model.settings.trustDomain, observer, clock, logger });
+    this.discovery = new DiscoveryService({ graph: this.graph, profiles: options.profiles ?? profiles, trustDomain: this.model.settings.trustDomain, observer, clock, logger, ...(limits && { limits }) });
     this.admin = new AdminServer({ logger, ...(adminToken !== undefined && { token: adminToken }), ...(adminHosts && { hosts: adminHosts }), ...(allowInsecure && { allowInsecure }) });
     const { model, graph, discovery, registrar } = this;
     addBuiltinRoutes(this.admin, { model, graph, discovery, registrar, ready: () => this.#ready, problems: () => this.problems() });

@@ -73,7 +73,7 @@ const shortTypes: Readonly<Record<string, string>> = {
 
 function metricsOf({ model, graph, discovery, registrar, problems }: AdminSubjects): Metric[] {
   const { generatorRuns, encodes, notifications } = graph.stats;
-  const { pushes, rejects, bytes, internalErrors, refused } = discovery.stats;
+  const { pushes, rejects, bytes, internalErrors, refused, registrationsRefused } = discovery.stats;
   const single = (name: string, type: Metric['type'], help: string, value: number): Metric => ({ name, type, help, samples: [{ value }] });
   const byLabel = (name: string, type: Metric['type'], help: string, label: string, values: Iterable<readonly [string, number]>): Metric => ({
     name, type, help, samples: [...values].map(([key, value]) => ({ labels: { [label]: key }, value })),
@@ -87,6 +87,7 @@ function metricsOf({ model, graph, discovery, registrar, problems }: AdminSubjec
     single('pilot_total_xds_internal_errors', 'counter', 'Requests that failed inside the control plane.', internalErrors),
     single('pilot_services', 'gauge', 'Services in the model.', servicesOf(model).length),
     single('weft_xds_streams_refused_total', 'counter', 'Streams that were not authorized.', refused),
+    single('weft_registrations_refused_total', 'counter', 'Ports that were not registered, for a quota.', registrationsRefused),
     single('weft_xds_bytes_total', 'counter', 'Bytes of responses sent.', bytes),
     single('weft_generator_runs_total', 'counter', 'Resources that were generated.', generatorRuns),
     single('weft_resource_encodes_total', 'counter', 'Resources that were encoded.', encodes),

@@ -7,6 +7,7 @@ import { typeUrls, type Profile, type ProfileName } from '../generate/generator.
 import type { ResourceGraph } from '../generate/resource-graph.js';
 import { ClientStream, type StreamContext, type StreamObserver } from './client-stream.js';
 import { delta } from './delta.js';
+import { addressOf, Admission, defaultLimits, type StreamLimits } from './admission.js';
 import { DiscoveryStats } from './discovery-stats.js';
 import { authenticate, StreamRefused, type CallerIdentity } from './node-auth.js';
 import type { Protocol, RequestHead } from './protocol.js';
@@ -17,8 +18,7 @@ export interface DiscoveryOptions {
   profiles: Readonly<Record<ProfileName, Profile>>;
   trustDomain: string;
   observer?: StreamObserver;
-  /** Names that one stream may subscribe to. Default 100 000. */
-  maxNames?: number;
+  limits?: Partial<StreamLimits>;
   clock?: Clock;
   logger?: Logger;
 }
@@ -36,11 +36,13 @@ export class DiscoveryService {
   readonly stats = new DiscoveryStats();
   readonly #context: StreamContext;
   readonly #trustDomain: string;
+  readonly #admission: Admission;
   readonly #streams = new Set<ClientStream<never>>();
   readonly #settled = new Set<() => void>();
 
-  constructor({ graph, profiles, trustDomain, observer = nobody, maxNames = 100_000, clock = systemClock, logger = silentLogger }: DiscoveryOptions) {
-    this.#context = { graph, profiles, observer, stats: this.stats, clock, logger, maxNames };
+  constructor({ graph, profiles, trustDomain, observer = nobody, limits, clock = systemClock, logger = silentLogger }: DiscoveryOptions) {
+    this.#admission = new Admission({ ...defaultLimits, ...limits });
+    this.#context = { graph, profiles, observer, stats: this.stats, clock, logger, limits: this.#admission.limits };
     this.#trustDomain = trustDomain;
   }
 
@@ -120,8 +122,10 @@ export class DiscoveryService {
 
   #accept<Request extends RequestHead>(call: Call<Request>, protocol: Protocol<Request>, port: 'plain' | 'tls'): void {
     let caller: CallerIdentity | undefined;
+    let release: () => void;
     try {
       if (port === 'tls') caller = authenticate(call, this.#trustDomain);
+      release = this.#admission.admit(caller?.spiffeId ?? addressOf(call.getPeer()));
     } catch (error) {
       const { code, message } = error instanceof StreamRefused ? error : new StreamRefused(status.INTERNAL, 'the caller could not be identified');
       this.stats.refused++;
@@ -137,7 +141,9 @@ export class DiscoveryService {
     this.#streams.add(stream as ClientStream<never>);
     const closed = () => {
       stream.close();
-      if (this.#streams.delete(stream as ClientStream<never>)) this.#look();
+      if (!this.#streams.delete(stream as ClientStream<never>)) return;
+      release();
+      this.#look();
     };
     call.on('data', (request: Request) => {
       stream.receive(request);

@@ -50,3 +50,10 @@ function profileOf(userAgent: string, generator: string): ProfileName {
   if (userAgent === 'weft') return 'weft';
   return generator === 'grpc' || userAgent.startsWith('gRPC') ? 'grpc' : 'envoy';
 }
+
+/** What of a node's description is more than any honest client writes. All of it is kept as long as the stream, some of it stored. */
+export function excessOf({ id, namespace, group = '', workloadName = '', userAgent, userAgentVersion, addresses, locality }: ClientNode): string | undefined {
+  const limits = { id: [id, 1024], NAMESPACE: [namespace, 63], AUTO_REGISTER_GROUP: [group, 253], WORKLOAD_NAME: [workloadName, 253], 'user agent': [userAgent + userAgentVersion, 512], locality: [locality.region + locality.zone + locality.subZone, 512] } as const;
+  for (const [what, [text, limit]] of Object.entries(limits)) if (text.length > limit) return `node: ${what} has ${text.length} characters; at most ${limit} are allowed`;
+  return addresses.length > 64 ? `node: INSTANCE_IPS names ${addresses.length} addresses; at most 64 are allowed` : undefined;
+}

@@ -5,7 +5,8 @@ import type { Clock, Logger, Timer } from '@weft/spiffe';
 import { sameFacets } from '../generate/resource-graph-facets.js';
 import { resourceTypes, typeUrls, type NodeFacets, type Profile, type ProfileName, type ResourceType } from '../generate/generator.js';
 import type { ResourceGraph } from '../generate/resource-graph.js';
-import { readNode, type ClientNode } from './client-node.js';
+import type { StreamLimits } from './admission.js';
+import { excessOf, readNode, type ClientNode } from './client-node.js';
 import type { DiscoveryStats } from './discovery-stats.js';
 import { authorize, StreamRefused, type CallerIdentity } from './node-auth.js';
 import { nodeTemplate, type NodeTemplate } from './node-facets.js';
@@ -23,7 +24,8 @@ export interface StreamTransport {
 export interface StreamObserver {
   /** Called once, when the node is known and authorized. */
   opened(stream: ClientStream): void;
-  subscribed(stream: ClientStream, type: ResourceType, name: string): void;
+  /** @returns why this client may not have the resource, where it may not. */
+  subscribed(stream: ClientStream, type: ResourceType, name: string): string | undefined;
   unsubscribed(stream: ClientStream, type: ResourceType, name: string): void;
   health(stream: ClientStream, ready: boolean, message: string): void;
   closed(stream: ClientStream): void;
@@ -36,9 +38,12 @@ export interface StreamContext {
   readonly stats: DiscoveryStats;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly maxNames: number;
+  readonly limits: StreamLimits;
 }
 
+/** Characters of a client's own words that are kept and logged. */
+const maxReason = 4096;
+const maxName = 2048;
 const healthTypeUrl = 'type.googleapis.com/istio.v1.HealthInformation';
 export const inboundPrefix = 'weft/inbound/';
 const types = new Map<string, ResourceType>(resourceTypes.map((type) => [typeUrls[type], type]));
@@ -59,13 +64,15 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
   readonly #transport: StreamTransport;
   #template: NodeTemplate | undefined;
   #view: ResourceView | undefined;
-  #expiry: Timer | undefined;
+  readonly #timers: Timer[] = [];
   #scheduled: NodeJS.Immediate | undefined;
   #writing = false;
   #closed = false;
   #draining = false;
   #responses = 0;
   readonly #loggedNacks = new Set<string>();
+  /** Ports that were not registered, and so get no Listener. */
+  readonly #refused = new Set<string>();
 
   constructor(context: StreamContext, protocol: Protocol<Request>, transport: StreamTransport, caller: CallerIdentity | undefined, peer: string) {
     this.#context = context;
@@ -74,10 +81,13 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
     this.caller = caller;
     this.peer = peer;
     this.since = context.clock.now();
-    if (caller) {
-      // TLS checks a certificate only when the connection is made; what it grants must end with it.
-      this.#expiry = context.clock.setTimeout(() => this.end(status.UNAUTHENTICATED, `the client certificate of ${caller.spiffeId} expired; connect with a new one`), caller.notAfter - this.since);
-    }
+    const after = (ms: number, fn: () => void) => void this.#timers.push(context.clock.setTimeout(fn, ms));
+    // TLS checks a certificate only when the connection is made; what it grants must end with it.
+    if (caller) after(caller.notAfter - this.since, () => this.end(status.UNAUTHENTICATED, `the client certificate of ${caller.spiffeId} expired; connect with a new one`));
+    const { silentMs, maxAgeMs } = context.limits;
+    after(silentMs, () => this.node || this.end(status.DEADLINE_EXCEEDED, `no request within ${silentMs} ms`));
+    // Spread, or all that connected together would come back together.
+    if (maxAgeMs !== undefined) after(maxAgeMs * (0.9 + Math.random() * 0.2), () => this.#retire());
   }
 
   get group() {
@@ -104,7 +114,7 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#expiry?.cancel();
+    for (const timer of this.#timers) timer.cancel();
     if (this.#scheduled) clearImmediate(this.#scheduled);
     for (const subscription of this.subscriptions.values()) subscription.close();
     this.#template?.close();
@@ -123,12 +133,18 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
     this.#wake();
   }
 
+  /** A client that reads nothing must not outlive its time by that. */
+  #retire(): void {
+    this.#timers.push(this.#context.clock.setTimeout(() => this.end(status.UNAVAILABLE, 'the stream has reached its greatest age'), 10_000));
+    this.drain();
+  }
+
   #receive(request: Request): void {
     if (!this.node) this.#open(request);
     const { typeUrl } = request;
     if (typeUrl === healthTypeUrl) {
       // Istio's agents say "not ready" with an error detail.
-      return this.#context.observer.health(this, !request.errorDetail, request.errorDetail?.message ?? '');
+      return this.#context.observer.health(this, !request.errorDetail, request.errorDetail?.message.slice(0, maxReason) ?? '');
     }
     let subscription = this.subscriptions.get(typeUrl);
     if (!subscription) {
@@ -141,13 +157,16 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
     this.protocol.apply(request, subscription, !subscription.requested);
     subscription.requested = true;
     this.#observe(subscription, before);
-    if (this.#names() > this.#context.maxNames) throw new StreamRefused(status.RESOURCE_EXHAUSTED, `more than ${this.#context.maxNames} names on one stream`);
+    for (const name of subscription.dirty) if (name.length > maxName) throw new StreamRefused(status.INVALID_ARGUMENT, `a resource name of ${name.length} characters; at most ${maxName} are allowed`);
+    if (this.#names() > this.#context.limits.names) throw new StreamRefused(status.RESOURCE_EXHAUSTED, `more than ${this.#context.limits.names} names on one stream`);
     this.#wake();
   }
 
   #open(request: Request): void {
     if (!request.node) throw new StreamRefused(status.INVALID_ARGUMENT, 'the first request of a stream must carry the node');
     const node = readNode(request.node);
+    const excess = excessOf(node);
+    if (excess) throw new StreamRefused(status.INVALID_ARGUMENT, excess);
     const { graph, profiles, observer } = this.#context;
     const template = nodeTemplate(graph, node, this.caller, () => this.#templateChanged());
     try {
@@ -166,7 +185,7 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
   /** A port that may not register gets no Listener: nothing may serve under a WorkloadGroup that does not exist. */
   #withheld(): ResourceView['withheld'] {
     const missing = this.caller !== undefined && this.node?.group !== undefined && !this.group;
-    return (type, name) => missing && type === 'listener' && name.startsWith(inboundPrefix);
+    return (type, name) => type === 'listener' && name.startsWith(inboundPrefix) && (missing || this.#refused.has(name));
   }
 
   #templateChanged(): void {
@@ -189,7 +208,7 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
   #acknowledge(subscription: TypeSubscription, { responseNonce, errorDetail }: Request): void {
     if (!responseNonce) return;
     const { clock, logger, stats } = this.#context;
-    const rejection = errorDetail && { reason: errorDetail.message, at: clock.now() };
+    const rejection = errorDetail && { reason: errorDetail.message.slice(0, maxReason), at: clock.now() };
     const contents = subscription.settleNonce(responseNonce, rejection);
     if (!contents || !rejection) return;
     stats.rejected(subscription.typeUrl);
@@ -206,8 +225,20 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
 
   #observe(subscription: TypeSubscription, before: ReadonlySet<string>): void {
     const after = this.#inboundNames(subscription);
-    for (const name of before) if (!after.has(name)) this.#context.observer.unsubscribed(this, 'listener', name);
-    for (const name of after) if (!before.has(name)) this.#context.observer.subscribed(this, 'listener', name);
+    for (const name of before) {
+      if (after.has(name)) continue;
+      this.#refused.delete(name);
+      this.#context.observer.unsubscribed(this, 'listener', name);
+    }
+    for (const name of after) {
+      const reason = before.has(name) ? undefined : this.#context.observer.subscribed(this, 'listener', name);
+      if (reason === undefined) continue;
+      // A server that nobody is sent to would look healthy; without its Listener it says that it is not served.
+      this.#refused.add(name);
+      subscription.refresh(name);
+      this.#context.stats.registrationsRefused++;
+      this.#context.logger.error({ node: this.node?.id, identity: this.caller?.spiffeId, name, reason }, `${this.node?.id}: ${name} is not registered: ${reason}`);
+    }
   }
 
   #names(): number {

@@ -9,6 +9,7 @@ import { ClientStream, type StreamContext } from './client-stream.js';
 import { delta } from './delta.js';
 import { sotw } from './sotw.js';
 import { rawProfile, startDiscovery, type TestServer } from './testing-server.js';
+import { defaultLimits } from './admission.js';
 import { DiscoveryStats } from './discovery-stats.js';
 
 const names = ['a', 'b', 'c', 'd', 'e'];
@@ -49,7 +50,7 @@ async function setUp(protocol: 'sotw' | 'delta', userAgentName: string, seed: nu
   let messages = 0;
 
   const context: StreamContext = {
-    graph: server.graph, profiles: { weft: rawProfile('weft'), grpc: rawProfile('grpc'), envoy: rawProfile('envoy') }, observer: ignore, stats: new DiscoveryStats(), clock: systemClock, logger: silentLogger, maxNames: 1000,
+    graph: server.graph, profiles: { weft: rawProfile('weft'), grpc: rawProfile('grpc'), envoy: rawProfile('envoy') }, observer: ignore, stats: new DiscoveryStats(), clock: systemClock, logger: silentLogger, limits: defaultLimits,
   };
   const transport = {
     write: (message: Buffer, done: () => void) => {

@@ -17,7 +17,7 @@ let server: TestServer;
 let client: AdsTestClient;
 beforeEach(async () => {
   vi.clearAllMocks();
-  server = await startDiscovery({ logger, profiles: { weft: weftProfile }, maxNames: 100 });
+  server = await startDiscovery({ logger, profiles: { weft: weftProfile }, limits: { names: 100 } });
   client = new AdsTestClient(server.address);
 });
 afterEach(async () => {

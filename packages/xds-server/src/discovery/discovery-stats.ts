@@ -5,13 +5,22 @@ export class DiscoveryStats {
   bytes = 0;
   internalErrors = 0;
   refused = 0;
+  registrationsRefused = 0;
 
   pushed(typeUrl: string, bytes: number): void {
-    this.pushes.set(typeUrl, (this.pushes.get(typeUrl) ?? 0) + 1);
+    count(this.pushes, typeUrl);
     this.bytes += bytes;
   }
 
   rejected(typeUrl: string): void {
-    this.rejects.set(typeUrl, (this.rejects.get(typeUrl) ?? 0) + 1);
+    count(this.rejects, typeUrl);
   }
+}
+
+/** Type URLs come from clients: invented ones must not fill the memory. */
+const maxTypes = 64;
+
+function count(counts: Map<string, number>, typeUrl: string): void {
+  const key = counts.has(typeUrl) || counts.size < maxTypes ? typeUrl : 'other';
+  counts.set(key, (counts.get(key) ?? 0) + 1);
 }

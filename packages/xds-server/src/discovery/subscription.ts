@@ -131,17 +131,22 @@ export class TypeSubscription {
   /** What is known about the node changed: everything is looked up anew, and only differences are sent. */
   setView(view: ResourceView): void {
     this.#view = view;
-    for (const entry of this.entries.values()) {
-      const old = entry.watch;
-      entry.watch = this.#watch(entry.name);
-      old.close();
-      this.dirty.add(entry.name);
-    }
+    for (const name of this.entries.keys()) this.refresh(name);
     if (!this.#wildcard || !this.type) return;
     const old = this.#wildcard;
     this.#wildcard = view.graph.subscribeNames(view.profile, view.node, this.type, this.#namesChanged);
     old.close();
     this.#namesChanged();
+  }
+
+  /** Looks a name up anew: whether it is withheld has changed. */
+  refresh(name: string): void {
+    const entry = this.entries.get(name);
+    if (!entry) return;
+    const old = entry.watch;
+    entry.watch = this.#watch(name);
+    old.close();
+    this.dirty.add(name);
   }
 
   /** `update`: something to send or an answer owed. `remove`: the client has it and it is gone. */

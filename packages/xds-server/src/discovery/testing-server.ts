@@ -6,6 +6,7 @@ import { typeUrls } from '../generate/generator.js';
 import { ResourceGraph } from '../generate/resource-graph.js';
 import { MeshModel } from '../model/mesh-model.js';
 import { DiscoveryService } from './ads-service.js';
+import type { StreamLimits } from './admission.js';
 import type { StreamObserver } from './client-stream.js';
 import { listenGrpc } from './grpc-listener.js';
 
@@ -25,7 +26,7 @@ export interface TestServerOptions {
   observer?: StreamObserver;
   clock?: Clock;
   logger?: Logger;
-  maxNames?: number;
+  limits?: Partial<StreamLimits>;
 }
 
 /** Serves only raw resources; wildcards are for Envoy. */

@@ -205,9 +205,34 @@ describe('registration', () => {
   it('limits the ports of one stream', async () => {
     await restart({ maxPorts: 2 });
     const key = stream();
-    for (const port of [1, 2, 3]) registrar.subscribed(key, `weft/inbound/http/10.0.0.5:${port}`);
+    const refusals = [1, 2, 3].map((port) => registrar.subscribed(key, `weft/inbound/http/10.0.0.5:${port}`));
     expect(registrar.size).toBe(2);
-    expect(logger.warn).toHaveBeenCalledTimes(1);
+    expect(refusals).toEqual([undefined, undefined, 'one process registers at most 2 ports']);
+  });
+
+  it('limits the ports of one identity, over all its streams and restarts, and not those of others', async () => {
+    await restart({ maxRegistrations: 2 });
+    const register = (registrant: Registrant, port: number) => registrar.subscribed(stream(registrant), `weft/inbound/http/10.0.0.5:${port}`);
+    const key = stream();
+    registrar.subscribed(key, 'weft/inbound/http/10.0.0.5:1');
+    expect(register(web, 2)).toBeUndefined();
+    expect(register(web, 3)).toBe('shop/web-sa has 2 registered ports, as many as one identity may have');
+    expect(register({ ...web, namespace: 'bank' }, 4)).toBeUndefined();
+    registrar.unsubscribed(key, 'weft/inbound/http/10.0.0.5:1');
+    expect(register(web, 3)).toBeUndefined();
+    await restart({ maxRegistrations: 2 });
+    expect(register(web, 5)).toMatch(/as many as one identity may have/);
+  });
+
+  it('does not give a waiting port to another identity that only claims the address', () => {
+    const key = stream();
+    registrar.subscribed(key, 'weft/inbound/http/10.0.0.5:8080');
+    registrar.closed(key);
+    const other = { ...web, namespace: 'bank', id: 'other' };
+    registrar.subscribed(stream({ ...other, peerAddress: '10.9.9.9' }), 'weft/inbound/http/10.0.0.5:8080');
+    expect(endpoints()).toEqual(['10.0.0.5:8080']);
+    registrar.subscribed(stream({ ...other, peerAddress: '10.0.0.5' }), 'weft/inbound/http/10.0.0.5:8080');
+    expect(endpoints()).toEqual([]);
   });
 
   it('ignores streams that may not register', () => {

@@ -17,6 +17,8 @@ export interface Registrant {
   readonly serviceAccount: string;
   /** INSTANCE_IPS. */
   readonly addresses: readonly string[];
+  /** Where its connection comes from, as far as the control plane sees. */
+  readonly peerAddress?: string;
 }
 
 export interface RegistrarOptions {
@@ -29,6 +31,8 @@ export interface RegistrarOptions {
   brokenMs?: number;
   /** Ports one stream may register. Default 256. */
   maxPorts?: number;
+  /** Ports one identity may have registered, all its streams together. Default 5000. */
+  maxRegistrations?: number;
   clock?: Clock;
   logger?: Logger;
 }
@@ -66,10 +70,12 @@ export class Registrar {
   readonly #holdings = new Map<object, Holding>();
   /** Keys by `address port`. */
   readonly #bySocket = new Map<string, Set<string>>();
+  /** How many registrations each identity has. */
+  readonly #byIdentity = new Map<string, number>();
   #graceUntil = 0;
 
   constructor({ store, ...options }: RegistrarOptions) {
-    this.#options = { graceMs: 30_000, brokenMs: 10_000, maxPorts: 256, clock: systemClock, logger: silentLogger, ...options };
+    this.#options = { graceMs: 30_000, brokenMs: 10_000, maxPorts: 256, maxRegistrations: 5000, clock: systemClock, logger: silentLogger, ...options };
     this.#store = new RegistrationStore(store, this.#options.logger);
   }
 
@@ -92,19 +98,26 @@ export class Registrar {
     this.#holdings.set(stream, { registrant, ports: new Map(), ready: true });
   }
 
-  subscribed(stream: object, name: string): void {
+  /** @returns why the port may not be registered, where it may not. */
+  subscribed(stream: object, name: string): string | undefined {
     const holding = this.#holdings.get(stream);
-    if (!holding) return;
+    if (!holding) return undefined;
     const { registrant } = holding;
-    const { logger, maxPorts, model } = this.#options;
+    const { logger, maxPorts, maxRegistrations, model } = this.#options;
     const inbound = parseInboundName(name);
-    if (!inbound) return logger.warn({ node: registrant.id, name }, `${registrant.id}: ${name} is not weft/inbound/PORTNAME/IP:PORT; nothing is registered`);
-    if (holding.ports.size >= maxPorts) return logger.warn({ node: registrant.id, name }, `${registrant.id} registers more than ${maxPorts} ports; ${name} is not registered`);
+    if (!inbound) {
+      logger.warn({ node: registrant.id, name }, `${registrant.id}: ${name} is not weft/inbound/PORTNAME/IP:PORT; nothing is registered`);
+      return undefined;
+    }
+    if (holding.ports.size >= maxPorts) return `one process registers at most ${maxPorts} ports`;
+    const identity = identityOf(registrant);
+    if ((this.#byIdentity.get(identity) ?? 0) >= maxRegistrations) return `${identity} has ${maxRegistrations} registered ports, as many as one identity may have`;
     const addresses = reachableAddresses(inbound.address, registrant.addresses);
     if (addresses.length === 0) logger.warn({ node: registrant.id, name }, `${registrant.id} listens on ${inbound.address} and names no INSTANCE_IPS for it; nothing is registered`);
     model.batch(() => {
       holding.ports.set(name, addresses.map((address) => this.#hold(holding, { portName: inbound.portName, port: inbound.port, address })));
     });
+    return undefined;
   }
 
   /** The process stopped listening, or drains: its port goes at once. */
@@ -174,13 +187,15 @@ export class Registrar {
   #hold(holding: Holding, { portName, address, port }: { portName: string; address: string; port: number }): string {
     const { namespace, group, serviceAccount } = holding.registrant;
     const key = registrationKey({ namespace, group, address, port });
-    this.#evictOrphansAt(address, port, key);
+    this.#evictOrphansAt(address, port, key, holding.registrant);
     let registration = this.#registrations.get(key);
     if (!registration) {
       registration = this.#add({ namespace, group, address, port, portName, serviceAccount, health: 'healthy', registeredAt: this.#options.clock.now() });
       this.#store.put(registration.record);
     } else if (registration.record.portName !== portName || registration.record.serviceAccount !== serviceAccount) {
+      this.#count(registration.record, -1);
       registration.record = { ...registration.record, portName, serviceAccount };
+      this.#count(registration.record, 1);
       this.#store.put(registration.record);
     }
     registration.withdrawal?.cancel();
@@ -190,12 +205,23 @@ export class Registrar {
     return key;
   }
 
-  /** A port has one owner: whoever waits there for a process that is gone must not get the traffic of the one that took the port. */
-  #evictOrphansAt(address: string, port: number, by: string): void {
+  /**
+   * A port has one owner: whoever waits there for a process that is gone must not get the traffic of the one that took the port.
+   * Another identity must be seen to be at that address: claiming it is free, and after a restart of the control plane everybody waits.
+   */
+  #evictOrphansAt(address: string, port: number, by: string, registrant: Registrant): void {
     for (const key of this.#bySocket.get(`${address} ${port}`) ?? []) {
       const registration = this.#registrations.get(key);
-      if (key !== by && registration?.holders.size === 0) this.#withdraw(registration);
+      if (key === by || registration?.holders.size !== 0) continue;
+      if (registrant.peerAddress === address || identityOf(registrant) === identityOf(registration.record)) this.#withdraw(registration);
     }
+  }
+
+  #count(record: RegistrationRecord, change: 1 | -1): void {
+    const identity = identityOf(record);
+    const count = (this.#byIdentity.get(identity) ?? 0) + change;
+    if (count > 0) this.#byIdentity.set(identity, count);
+    else this.#byIdentity.delete(identity);
   }
 
   #add(record: RegistrationRecord): Registration {
@@ -211,6 +237,7 @@ export class Registrar {
     const key = registrationKey(record);
     const socket = `${record.address} ${record.port}`;
     this.#registrations.set(key, registration);
+    this.#count(record, 1);
     this.#bySocket.set(socket, (this.#bySocket.get(socket) ?? new Set()).add(key));
     return registration;
   }
@@ -256,11 +283,16 @@ export class Registrar {
     const key = registrationKey(record);
     const socket = `${record.address} ${record.port}`;
     this.#registrations.delete(key);
+    this.#count(record, -1);
     this.#bySocket.get(socket)?.delete(key);
     if (this.#bySocket.get(socket)?.size === 0) this.#bySocket.delete(socket);
     this.#store.delete(record);
     this.#options.model.replace(ownerOf(record), []);
   }
+}
+
+function identityOf({ namespace, serviceAccount }: Pick<RegistrationRecord, 'namespace' | 'serviceAccount'>): string {
+  return `${namespace}/${serviceAccount}`;
 }
 
 function ownerOf(record: RegistrationRecord): string {

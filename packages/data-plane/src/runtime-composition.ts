@@ -1,25 +1,18 @@
 // The composition root: every part of the engine is made here, once.
 import { CaSource, systemClock, TlsContexts } from '@weft/spiffe';
 import { loadBootstrap } from './bootstrap/load-bootstrap.js';
-import { nodeMessage } from './bootstrap/node.js';
 import type { Environment } from './bootstrap/bootstrap.js';
 import { MeshError } from './errors.js';
-import { builtinFilters } from './filter/builtin.js';
 import type { FilterContext } from './filter/http-filter.js';
 import { controlPlaneCredentials, identitySource } from './bootstrap/identity.js';
 import { inboundListenerName, InboundListeners } from './inbound/inbound-listeners.js';
 import { addressText } from './inbound/peer-identity.js';
-import { builtinLoadBalancers } from './load-balancing/builtin.js';
 import { Engine } from './outbound/engine.js';
 import { MeshNames } from './outbound/mesh-names.js';
 import type { OutboundEngine } from './outbound/outbound-engine.js';
-import { clusterType } from './resource/cluster.js';
+import { DeferredDecoders } from './resource/deferred-decoders.js';
 import { endpointPolicy } from './resource/endpoint-policy.js';
-import { endpointType } from './resource/endpoint.js';
-import { HttpFilterRegistry } from './resource/http-filter.js';
-import { listenerType } from './resource/listener.js';
-import { routeConfigurationType } from './resource/route-configuration.js';
-import { secretType } from './resource/secret.js';
+import type { SecretConfig } from './resource/secret-config.js';
 import type { Runtime } from './runtime.js';
 import type { RuntimeOptions } from './runtime-options.js';
 import { OutboundListeners } from './snapshot/outbound-listeners.js';
@@ -32,6 +25,7 @@ import { Stats } from './telemetry/stats.js';
 import { Tracing } from './telemetry/tracing.js';
 import { ClusterManager } from './upstream/cluster-manager.js';
 import { AdsClient } from './xds/ads-client.js';
+import type { ResourceType } from './xds/resource-type.js';
 
 /**
  * Makes a runtime of its own; applications share one (`acquireRuntime`).
@@ -42,18 +36,21 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   const random = Math.random;
   const bootstrap = loadBootstrap(options, env);
   for (const warning of bootstrap.warnings) logger.warn({ source: bootstrap.source }, `bootstrap: ${warning}`);
-  const filters = new HttpFilterRegistry([...builtinFilters, ...(options.filters ?? [])]);
-  const loadBalancers = [...builtinLoadBalancers, ...(options.loadBalancers ?? [])];
   const [server] = bootstrap.servers;
   const policy = endpointPolicy({ allowLoopback: options.allowLoopbackEndpoints ?? server.loopback });
-  const { certificateProviders } = bootstrap;
-  const routeType = routeConfigurationType({ filters });
+  const decoders = new DeferredDecoders({ filters: options.filters ?? [], loadBalancers: options.loadBalancers ?? [], certificateProviders: bootstrap.certificateProviders, policy });
+  const { types } = decoders;
 
   const identity = bootstrap.identity && identitySource(bootstrap.identity, clock, logger);
   const tls = identity && new TlsContexts(identity, { clock });
   const xds = new AdsClient({
-    target: { address: server.address, target: server.target, credentials: (signal) => controlPlaneCredentials(server, tls, signal) },
-    node: nodeMessage(bootstrap.node),
+    target: {
+      address: server.address,
+      target: server.target,
+      // While the connection is made: no resource can come before it.
+      credentials: async (signal) => (await Promise.all([controlPlaneCredentials(server, tls, signal), decoders.load()]))[0],
+    },
+    node: bootstrap.node,
     clock,
     logger,
     random,
@@ -62,7 +59,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   });
   // A control plane ends a stream with its SVID; moving before that leaves no gap.
   const unfollowIdentity = server.credentials.kind === 'identity' ? identity?.subscribe(() => xds.reconnect()) : undefined;
-  if (identity instanceof CaSource) followAuthorities(xds, identity, logger);
+  if (identity instanceof CaSource) followAuthorities(xds, types.secret, identity, logger);
 
   const stats = new Stats();
   const { namespace, name } = bootstrap.workload;
@@ -79,11 +76,11 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   const metricsServer = metricsServerOf(env['WEFT_METRICS_PORT'], stats, logger);
 
   const filterContext: FilterContext = { random, now: () => clock.now(), setTimeout: (run, ms) => clock.setTimeout(run, ms), stats };
-  const clusters = new ClusterManager({ xds, clusterType: clusterType({ loadBalancers, certificateProviders, policy }), endpointType: endpointType({ policy }), clock, random, logger, loadBalancers });
+  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers });
   const listeners = new OutboundListeners({
     xds,
     clusters,
-    types: { listener: listenerType({ filters, side: 'client', certificateProviders }), routeConfiguration: routeType },
+    types: { listener: types.clientListener, routeConfiguration: types.routeConfiguration },
     filterContext,
     clock,
     random,
@@ -92,8 +89,8 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   const engine = new Engine({ listeners, telemetry, clock, random, names: new MeshNames(bootstrap.names) });
   const inbound = new InboundListeners({
     xds,
-    type: listenerType({ filters, side: 'server', certificateProviders }),
-    routeType,
+    type: types.serverListener,
+    routeType: types.routeConfiguration,
     filterContext,
     telemetry,
     tls,
@@ -130,8 +127,8 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
 }
 
 /** The authority's roots change by its operator's hand: followed, so that both old and new are believed in time. */
-function followAuthorities(xds: AdsClient, source: CaSource, logger: Runtime['logger']): void {
-  xds.watch(secretType, 'ROOTCA', {
+function followAuthorities(xds: AdsClient, type: ResourceType<SecretConfig>, source: CaSource, logger: Runtime['logger']): void {
+  xds.watch(type, 'ROOTCA', {
     onResource: ({ trustedCaPem }) => source.setAuthorities([trustedCaPem]),
     onAbsent: () => logger.debug({}, 'the control plane publishes no ROOTCA; the roots of the last certificate stay'),
     onError: () => undefined,

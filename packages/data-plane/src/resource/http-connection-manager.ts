@@ -7,7 +7,8 @@ import {
   type HttpConnectionManager,
 } from '@weft/xds-api/http';
 import type { Any } from '@bufbuild/protobuf/wkt';
-import { decodeHttpFilters, foreignOverride, type HttpFilterRegistry, type Side } from './http-filter.js';
+import { foreignOverride } from './foreign-override.js';
+import { decodeHttpFilters, type HttpFilterRegistry, type Side } from './http-filter.js';
 import type { HttpConnectionManagerConfig } from './listener-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { decodeRouteConfiguration } from './route-configuration.js';

@@ -5,9 +5,10 @@ import { HttpFilterSchema, type HttpFilter } from '@weft/xds-api/http';
 import { FilterConfigSchema } from '@weft/xds-api/route';
 import { disabledFilter, enabledFilter } from '../filter/filter-override.js';
 import type { HttpFilterFactory } from '../filter/http-filter.js';
+import { rememberFactories } from './foreign-override.js';
 import type { HttpFilterConfig } from './listener-config.js';
 import { join, knownFields, type Report } from './report.js';
-import type { FilterOverrides, RouteConfigurationConfig, RouteEntryConfig } from './route-config.js';
+import type { FilterOverrides } from './route-config.js';
 import { unwrapTypedStruct } from './typed-struct.js';
 import { typeNameOf } from './value.js';
 
@@ -82,16 +83,13 @@ function decodeHttpFilter(filter: HttpFilter, side: Side, registry: HttpFilterRe
 
 const noOverrides: FilterOverrides = new Map();
 
-// Which factory parsed an override. Overrides find their filter by name only, and a name may be given to another kind of filter.
-const parsedBy = new WeakMap<FilterOverrides, Map<string, HttpFilterFactory>>();
-
 /** By filter name. An override that no filter reads is refused too, unless FilterConfig says that it is optional. */
 export function decodeFilterOverrides(configs: { readonly [name: string]: Any }, registry: HttpFilterRegistry, path: string, report: Report): FilterOverrides {
   const names = Object.keys(configs);
   if (names.length === 0) return noOverrides;
   const overrides = new Map<string, unknown>();
   const factories = new Map<string, HttpFilterFactory>();
-  parsedBy.set(overrides, factories);
+  rememberFactories(overrides, factories);
   for (const name of names) {
     const at = `${path}[${JSON.stringify(name)}]`;
     let any = configs[name] as Any;
@@ -121,26 +119,6 @@ export function decodeFilterOverrides(configs: { readonly [name: string]: Any },
     factories.set(name, factory);
   }
   return overrides;
-}
-
-/**
- * What is wrong where a route configuration overrides a filter by a configuration of another kind: the filter would be given what it
- * cannot read. Known only where listener and routes meet. Undefined = nothing.
- */
-export function foreignOverride(filters: readonly HttpFilterConfig[], config: RouteConfigurationConfig): string | undefined {
-  const levels = [config.filterOverrides, ...config.virtualHosts.flatMap((virtualHost) => [virtualHost.filterOverrides, ...virtualHost.routes.flatMap(overridesOf)])];
-  for (const overrides of levels) {
-    for (const [name, factory] of parsedBy.get(overrides) ?? []) {
-      const filter = filters.find((candidate) => candidate.name === name);
-      if (filter && filter.factory !== factory) return `typed_per_filter_config[${JSON.stringify(name)}] is for ${factory.name}, the filter of that name is ${filter.factory.name}`;
-    }
-  }
-  return undefined;
-}
-
-function overridesOf({ filterOverrides, action }: RouteEntryConfig): FilterOverrides[] {
-  const weighted = action.kind === 'route' && action.cluster.kind === 'weighted' ? action.cluster.clusters : [];
-  return [filterOverrides, ...weighted.map((cluster) => cluster.filterOverrides)];
 }
 
 function nameOf(typeUrl: string): string {

@@ -1,5 +1,4 @@
 import { packAny } from '@weft/xds-api';
-import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
 import { RBACFilterSchema } from '@weft/xds-api/filter-rbac';
 import { HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, RouterSchema } from '@weft/xds-api/http';
 import { ListenerSchema } from '@weft/xds-api/listener';
@@ -7,10 +6,8 @@ import { TypedStructSchema } from '@weft/xds-api/typed-struct';
 import { describe, expect, it } from 'vitest';
 import type { HttpFilterFactory } from '../filter/http-filter.js';
 import { HttpFilterRegistry } from './http-filter.js';
-import { ads, chain, clientListener, downstreamTls, encode, manager, problemsOf, route, router, serverListener, testTypes, types } from './testing.js';
+import { ads, chain, clientListener, downstreamTls, encode, fault, manager, problemsOf, rbac, route, router, serverListener, testTypes, types } from './testing.js';
 
-const fault = { name: 'fault', configType: { case: 'typedConfig', value: packAny(HTTPFaultSchema, {}) } } as const;
-const rbac = { name: 'rbac', configType: { case: 'typedConfig', value: packAny(RBACFilterSchema, {}) } } as const;
 const stranger = { name: 'stranger', configType: { case: 'typedConfig', value: { typeUrl: 'type.googleapis.com/nobody.Knows', value: new Uint8Array() } } } as const;
 const hcm = 'api_listener.api_listener';
 

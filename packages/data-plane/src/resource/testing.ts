@@ -3,6 +3,8 @@ import { create, toBinary, type DescMessage, type MessageInitShape, type Message
 import { packAny } from '@weft/xds-api';
 import { Cluster_DiscoveryType, ClusterSchema } from '@weft/xds-api/cluster';
 import { ClusterLoadAssignmentSchema } from '@weft/xds-api/endpoint';
+import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
+import { RBACFilterSchema } from '@weft/xds-api/filter-rbac';
 import { HttpConnectionManagerSchema, RouterSchema } from '@weft/xds-api/http';
 import { ListenerSchema } from '@weft/xds-api/listener';
 import { RouteConfigurationSchema, type RouteSchema } from '@weft/xds-api/route';
@@ -53,6 +55,8 @@ export function problemsOf(type: ResourceType<unknown>, bytes: Uint8Array): stri
 
 export const ads = { configSourceSpecifier: { case: 'ads', value: {} } } as const;
 export const router = { name: 'router', configType: { case: 'typedConfig', value: packAny(RouterSchema, {}) } } as const;
+export const fault = { name: 'fault', configType: { case: 'typedConfig', value: packAny(HTTPFaultSchema, {}) } } as const;
+export const rbac = { name: 'rbac', configType: { case: 'typedConfig', value: packAny(RBACFilterSchema, {}) } } as const;
 export const rds = { case: 'rds', value: { configSource: ads, routeConfigName: 'routes' } } as const;
 
 export function manager(init: Init<typeof HttpConnectionManagerSchema> = {}) {

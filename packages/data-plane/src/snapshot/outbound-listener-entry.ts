@@ -3,7 +3,7 @@ import { MeshError } from '../errors.js';
 import { FilterChain } from '../filter/filter-chain.js';
 import type { FilterContext } from '../filter/http-filter.js';
 import type { ListenerState } from '../outbound/engine.js';
-import { foreignOverride } from '../resource/http-filter.js';
+import { foreignOverride } from '../resource/foreign-override.js';
 import type { HttpConnectionManagerConfig, ListenerConfig } from '../resource/listener-config.js';
 import type { RouteConfigurationConfig } from '../resource/route-config.js';
 import { RouteTable } from '../route/route-table.js';

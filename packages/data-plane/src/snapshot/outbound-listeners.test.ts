@@ -5,10 +5,7 @@ import type { FilterContext, HttpFilterFactory } from '../filter/http-filter.js'
 import type { RouteConfigurationConfig } from '../resource/route-config.js';
 import { HttpFilterRegistry } from '../resource/http-filter.js';
 import { routeConfigurationType } from '../resource/route-configuration.js';
-import { clientListener, forwardTo, router, rds, testTypes } from '../resource/testing.js';
-import { packAny } from '@weft/xds-api';
-import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
-import { RBACFilterSchema } from '@weft/xds-api/filter-rbac';
+import { clientListener, fault, forwardTo, rbac, router, rds, testTypes } from '../resource/testing.js';
 import type { ClusterHandle, ClusterManager, ClusterState } from '../upstream/cluster-manager.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 import type { ResourceType } from '../xds/resource-type.js';
@@ -231,10 +228,10 @@ describe('outbound listeners', () => {
   it('refuse routes that override a filter by the configuration of another kind', () => {
     const { listeners, listener, clusters, give } = setup();
     listeners.get('payments:8080');
-    listener({ httpFilters: [{ name: 'fault', configType: { case: 'typedConfig', value: packAny(HTTPFaultSchema, {}) } }, router] });
+    listener({ httpFilters: [fault, router] });
     clusters.states.set('a', 'ready');
     const type = routeConfigurationType({ filters: new HttpFilterRegistry([{ ...probe, name: 'rbac', typeUrls: ['type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC'] }]) });
-    give('RouteConfiguration routes', type.decode(forwardTo.with({ typedPerFilterConfig: { fault: packAny(RBACFilterSchema, {}) } }, 'a')).resource);
+    give('RouteConfiguration routes', type.decode(forwardTo.with({ typedPerFilterConfig: { fault: rbac.configType.value } }, 'a')).resource);
     expect(listeners.get('payments:8080')).toMatchObject({ state: 'error', error: { message: expect.stringMatching(/is for rbac, the filter of that name is envoy.filters.http.fault/) } });
   });
 

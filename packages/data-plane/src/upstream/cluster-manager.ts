@@ -18,8 +18,8 @@ export interface ClusterManagerOptions {
   clock: Clock;
   random(): number;
   logger: Logger;
-  /** Default: the built-in ones. The same that `clusterType` parses with. */
-  loadBalancers?: readonly LoadBalancerFactory[];
+  /** The same that `clusterType` parses with. */
+  loadBalancers: readonly LoadBalancerFactory[];
   /** Default: the system's resolver. */
   resolve?: (hostname: string) => Promise<readonly string[]>;
 }

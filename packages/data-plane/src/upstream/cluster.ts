@@ -1,7 +1,6 @@
 // One cluster as requests see it: chooses hosts, counts what runs, learns from outcomes. Its endpoints come from a cluster
 // type; configuration and endpoints change in place, so that snapshots which hold it need not be made anew.
 import type { Clock } from '@weft/spiffe';
-import { builtinLoadBalancers } from '../load-balancing/builtin.js';
 import type { LoadBalancer, LoadBalancerFactory, PickContext } from '../load-balancing/load-balancer.js';
 import { PriorityPicker } from '../load-balancing/priority-picker.js';
 import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.js';
@@ -18,8 +17,8 @@ export interface ClusterContext {
   clock: Clock;
   random(): number;
   logger: Logger;
-  /** Default: the built-in ones. */
-  loadBalancers?: readonly LoadBalancerFactory[];
+  /** All that `clusterType` parses with; read when a cluster is made. */
+  loadBalancers: readonly LoadBalancerFactory[];
 }
 
 export class Cluster implements UpstreamCluster {
@@ -188,7 +187,7 @@ export class Cluster implements UpstreamCluster {
   }
 
   #findFactory({ loadBalancing }: ClusterConfig): LoadBalancerFactory {
-    const factory = (this.#context.loadBalancers ?? builtinLoadBalancers).find(({ name }) => name === loadBalancing.policy);
+    const factory = this.#context.loadBalancers.find(({ name }) => name === loadBalancing.policy);
     if (!factory) throw new Error(`cluster ${this.name}: load-balancing policy ${loadBalancing.policy} is not known`);
     return factory;
   }

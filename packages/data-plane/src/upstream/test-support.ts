@@ -1,6 +1,6 @@
 // Short forms of configurations for tests.
 import { FakeClock } from '@weft/spiffe/testing';
-import { legacyLoadBalancing } from '../load-balancing/builtin.js';
+import { builtinLoadBalancers, legacyLoadBalancing } from '../load-balancing/builtin.js';
 import type { ClusterConfig, EndpointConfig, EndpointsConfig, LocalityEndpointsConfig, ThresholdsConfig } from '../resource/cluster-config.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { ResourceType } from '../xds/resource-type.js';
@@ -43,7 +43,7 @@ export function limits(more: Partial<ThresholdsConfig>): ClusterConfig['threshol
 }
 
 export function clusterContext(more: Partial<ClusterContext> = {}): ClusterContext & { clock: FakeClock } {
-  return { random: () => 0, logger: silent, clock: new FakeClock(0), ...more } as ClusterContext & { clock: FakeClock };
+  return { random: () => 0, logger: silent, clock: new FakeClock(0), loadBalancers: builtinLoadBalancers, ...more } as ClusterContext & { clock: FakeClock };
 }
 
 export function cluster(config: Partial<ClusterConfig>, of: EndpointsConfig, context: ClusterContext = clusterContext()): Cluster {

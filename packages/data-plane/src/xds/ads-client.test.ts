@@ -1,14 +1,12 @@
 import { credentials, status } from '@grpc/grpc-js';
-import { create } from '@bufbuild/protobuf';
 import { FakeClock } from '@weft/spiffe/testing';
-import { NodeSchema } from '@weft/xds-api/core';
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from '@weft/xds-api/discovery';
 import { SecretSchema } from '@weft/xds-api/tls';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { secretType } from '../resource/secret.js';
 import type { SecretConfig } from '../resource/secret-config.js';
 import { AdsClient } from './ads-client.js';
-import type { AdsProtocol } from './ads-connection.js';
+import type { AdsProtocol } from './protocol.js';
 import { TestAdsServer, type TestAdsServerOptions } from './testing.js';
 import type { ResourceType } from './resource-type.js';
 
@@ -24,7 +22,7 @@ async function start(options: TestAdsServerOptions & { server?: TestAdsServer } 
   const clock = new FakeClock();
   const client = new AdsClient({
     target: { address: server.address, target: server.address, credentials: async () => credentials.createInsecure() },
-    node: create(NodeSchema, { id: 'test-node' }),
+    node: { id: 'test-node', cluster: '', locality: { region: '', zone: '', subZone: '' }, metadata: {} },
     clock,
     logger,
     random: () => 0.5,

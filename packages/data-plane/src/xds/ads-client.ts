@@ -1,22 +1,20 @@
 // The xDS client: all subscriptions of the process over one aggregated stream.
 import type { Message } from '@bufbuild/protobuf';
 import type { Clock, Timer } from '@weft/spiffe';
-import type { Node } from '@weft/xds-api/core';
+import type { NodeConfig } from '../bootstrap/bootstrap.js';
 import { MeshError } from '../errors.js';
 import type { Logger } from '../telemetry/logger.js';
-import { AdsConnection, type AdsProtocol, type ControlPlaneTarget } from './ads-connection.js';
+import { AdsConnection, type ControlPlaneTarget } from './ads-connection.js';
 import { Backoff } from './backoff.js';
-import { DeltaProtocol } from './delta-protocol.js';
-import type { DiscoveryUpdate, StreamProtocol } from './protocol.js';
+import type { AdsProtocol, DiscoveryUpdate, StreamProtocol } from './protocol.js';
 import { ResourceTable } from './resource-table.js';
 import type { ResourceType } from './resource-type.js';
-import { SotwProtocol } from './sotw-protocol.js';
 import type { ResourceWatcher, Subscription, XdsClient, XdsStatus } from './xds-client.js';
 
 export interface AdsClientOptions {
   readonly target: ControlPlaneTarget;
   /** Sent with the first request of every stream. */
-  readonly node: Node;
+  readonly node: NodeConfig;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Uniform in [0, 1). */
@@ -31,7 +29,8 @@ export interface AdsClientOptions {
 
 interface LiveStream {
   readonly connection: AdsConnection;
-  readonly protocol: StreamProtocol;
+  /** Set when it is connected. */
+  protocol: StreamProtocol | undefined;
   connectedSince: number | undefined;
   answered: boolean;
 }
@@ -137,19 +136,20 @@ export class AdsClient implements XdsClient {
   #open(): LiveStream {
     const { target, node } = this.#options;
     const stream: LiveStream = {
-      connection: new AdsConnection(target, this.#kind, {
-        onConnected: () => this.#onConnected(stream),
+      connection: new AdsConnection(target, this.#kind, node, {
+        onConnected: (protocol) => this.#onConnected(stream, protocol),
         onResponse: (message) => this.#onResponse(stream, message as Message),
         onEnd: ({ error, unimplemented }) => this.#onEnd(stream, error, unimplemented),
       }),
-      protocol: this.#kind === 'delta' ? new DeltaProtocol(node) : new SotwProtocol(node),
+      protocol: undefined,
       connectedSince: undefined,
       answered: false,
     };
     return stream;
   }
 
-  #onConnected(stream: LiveStream): void {
+  #onConnected(stream: LiveStream, protocol: StreamProtocol): void {
+    stream.protocol = protocol;
     stream.connectedSince = this.#options.clock.now();
     if (stream === this.#successor) {
       const { clock } = this.#options;
@@ -165,13 +165,14 @@ export class AdsClient implements XdsClient {
   }
 
   #onResponse(stream: LiveStream, message: Message): void {
-    if (stream !== this.#live) return;
+    const { protocol } = stream;
+    if (stream !== this.#live || !protocol) return;
     stream.answered = true;
     this.#agreed = true;
     this.#backoff.reset();
     this.#retireOutgoing();
     try {
-      this.#apply(stream, stream.protocol.read(message));
+      this.#apply(stream, protocol, protocol.read(message));
     } catch (error) {
       // Whatever a control plane sends, the process must live: this stream is given up, the last good state stays.
       stream.connection.close();
@@ -181,13 +182,13 @@ export class AdsClient implements XdsClient {
     this.#answer();
   }
 
-  #apply(stream: LiveStream, update: DiscoveryUpdate): void {
+  #apply(stream: LiveStream, protocol: StreamProtocol, update: DiscoveryUpdate): void {
     const errors = this.#table.apply(update);
     // Of a type nobody asked for: an ACK would be a subscription to all of it.
     if (!errors || stream !== this.#live) return;
     if (errors.length > 0) this.#options.logger.warn({ typeUrl: update.typeUrl, errors }, 'rejected resources of the control plane');
     // Bounded: it travels back in one message.
-    stream.connection.send(stream.protocol.acknowledge(update, errors.length === 0, errors.length > 0 ? errors.join('; ').slice(0, 8192) : undefined));
+    stream.connection.send(protocol.acknowledge(update, errors.length === 0, errors.length > 0 ? errors.join('; ').slice(0, 8192) : undefined));
   }
 
   #onEnd(stream: LiveStream, error: Error | undefined, unimplemented: boolean): void {
@@ -259,7 +260,7 @@ export class AdsClient implements XdsClient {
   #flush(): void {
     const stream = this.#live;
     for (const held of this.#table.sweep()) {
-      if (stream?.connectedSince === undefined) continue;
+      if (!stream?.protocol) continue;
       const request = stream.protocol.subscribe(held);
       if (request) stream.connection.send(request);
       this.#table.startTimers(held.typeUrl);

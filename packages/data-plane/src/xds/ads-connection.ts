@@ -1,10 +1,8 @@
 // One connection to a control plane with one ADS stream on it. Each attempt has a connection of its own: DNS is asked again, and
 // a new identity is used at once.
-import { connectivityState, makeGenericClientConstructor, status, type ChannelCredentials, type ChannelOptions, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
-import { serviceDefinition } from '@weft/xds-api';
-import { AggregatedDiscoveryService } from '@weft/xds-api/discovery';
-
-export type AdsProtocol = 'delta' | 'sotw';
+import { connectivityState, status, type ChannelCredentials, type ChannelOptions, type Client, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import type { NodeConfig } from '../bootstrap/bootstrap.js';
+import type { AdsProtocol, StreamProtocol } from './protocol.js';
 
 export interface ControlPlaneTarget {
   /** As shown in status and errors. */
@@ -17,16 +15,12 @@ export interface ControlPlaneTarget {
 }
 
 export interface AdsConnectionEvents {
-  /** The transport is up. */
-  onConnected(): void;
+  /** The transport is up. Before this nothing can be sent. */
+  onConnected(protocol: StreamProtocol): void;
   onResponse(message: unknown): void;
   /** Once. Unimplemented: the server does not know this variant of the protocol. */
   onEnd(end: { error: Error | undefined; unimplemented: boolean }): void;
 }
-
-const definition = serviceDefinition(AggregatedDiscoveryService);
-const methods = { delta: definition.deltaAggregatedResources, sotw: definition.streamAggregatedResources };
-const AdsClient = makeGenericClientConstructor(definition as never, AggregatedDiscoveryService.typeName);
 
 const defaults: ChannelOptions = {
   // A large EDS is larger than gRPC's 4 MiB; the limit still bounds what a hostile control plane can make us hold.
@@ -42,14 +36,14 @@ const defaults: ChannelOptions = {
 export class AdsConnection {
   readonly #abort = new AbortController();
   readonly #events: AdsConnectionEvents;
-  #client: InstanceType<typeof AdsClient> | undefined;
+  #client: Client | undefined;
   #stream: ClientDuplexStream<unknown, unknown> | undefined;
   #ended = false;
 
-  constructor(target: ControlPlaneTarget, protocol: AdsProtocol, events: AdsConnectionEvents) {
+  constructor(target: ControlPlaneTarget, kind: AdsProtocol, node: NodeConfig, events: AdsConnectionEvents) {
     this.#events = events;
-    target.credentials(this.#abort.signal).then(
-      (credentials) => this.#open(target, protocol, credentials),
+    Promise.all([import('./ads-wire.js'), target.credentials(this.#abort.signal)]).then(
+      ([wire, credentials]) => this.#open(target, wire, kind, node, credentials),
       (error: unknown) => this.#end(error instanceof Error ? error : new Error(String(error)), false),
     );
   }
@@ -64,10 +58,10 @@ export class AdsConnection {
     this.#dispose();
   }
 
-  #open(target: ControlPlaneTarget, protocol: AdsProtocol, credentials: ChannelCredentials): void {
+  #open(target: ControlPlaneTarget, wire: typeof import('./ads-wire.js'), kind: AdsProtocol, node: NodeConfig, credentials: ChannelCredentials): void {
     if (this.#ended) return;
-    const method = methods[protocol];
-    const client = new AdsClient(target.target, credentials, { ...defaults, ...target.channelOptions });
+    const method = wire.methods[kind];
+    const client = new wire.AdsGrpcClient(target.target, credentials, { ...defaults, ...target.channelOptions });
     const stream = client.makeBidiStreamRequest<unknown, unknown>(method.path, method.requestSerialize as never, method.responseDeserialize as never);
     this.#client = client;
     this.#stream = stream;
@@ -76,15 +70,15 @@ export class AdsConnection {
     });
     stream.on('error', (error: ServiceError) => this.#end(error.code === status.OK ? undefined : error, error.code === status.UNIMPLEMENTED));
     stream.on('end', () => this.#end(undefined, false));
-    this.#awaitConnected(client);
+    this.#awaitConnected(client, wire.streamProtocol(kind, node));
   }
 
-  #awaitConnected(client: InstanceType<typeof AdsClient>): void {
+  #awaitConnected(client: Client, protocol: StreamProtocol): void {
     const channel = client.getChannel();
     const look = () => {
       if (this.#ended) return;
       const state = channel.getConnectivityState(false);
-      if (state === connectivityState.READY) this.#events.onConnected();
+      if (state === connectivityState.READY) this.#events.onConnected(protocol);
       else channel.watchConnectivityState(state, Infinity, look);
     };
     look();

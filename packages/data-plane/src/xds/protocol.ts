@@ -1,6 +1,7 @@
 // The part that delta and state-of-the-world differ in: what is said on the stream. One object per stream.
 import type { Message } from '@bufbuild/protobuf';
-import type { AdsProtocol } from './ads-connection.js';
+
+export type AdsProtocol = 'delta' | 'sotw';
 
 /** A response in the terms both protocols share. */
 export interface DiscoveryUpdate {

@@ -3,7 +3,7 @@ import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grp
 import { create, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { serviceDefinition, typeUrl } from '@weft/xds-api';
 import { AggregatedDiscoveryService, type DeltaDiscoveryRequest, type DiscoveryRequest } from '@weft/xds-api/discovery';
-import type { AdsProtocol } from './ads-connection.js';
+import type { AdsProtocol } from './protocol.js';
 
 interface Stored {
   value: Uint8Array;

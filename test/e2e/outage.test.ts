@@ -1,12 +1,11 @@
 // The control plane goes away and comes back; instances die; config breaks.
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startMesh } from '@weft/cli';
 import { serveEcho } from '../support/echo-workload.js';
+import { freePort } from '../support/free-port.js';
 import { SteadyLoad } from '../support/steady-load.js';
 import { groupYaml, serviceYaml, strictYaml, TestMesh, type TestWorkload } from '../support/test-mesh.js';
 
@@ -85,12 +84,3 @@ describe('a resource that a client cannot use', () => {
     await vi.waitFor(() => expect(caller.runtime.xds.status().resources.every(({ state }) => state === 'acked')).toBe(true), patience);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}

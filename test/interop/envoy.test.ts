@@ -1,7 +1,6 @@
 // A real Envoy as a client of the mesh, with the bootstrap that weft prints.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -9,6 +8,7 @@ import { request } from 'undici';
 import { main, startMesh, type Mesh } from '@weft/cli';
 import { peers } from '../../scripts/peers.mjs';
 import { ConfigFolder } from '../support/config-folder.js';
+import { freePort } from '../support/free-port.js';
 import { httpEcho, type Backend } from '../support/echo-servers.js';
 import { countOf, routesYaml, serviceYaml } from './interop-config.js';
 
@@ -97,12 +97,3 @@ describe.skipIf(envoy.missing !== undefined)(`Envoy 1.40 as a client of weft up$
     expect(log).not.toMatch(/rejected|error/i);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}

@@ -69,8 +69,24 @@ export class View {
   }
 }
 
+/** Three columns, wrapped to the width of the terminal. */
 export function table(rows) {
-  const width = [0, 1].map((column) => Math.max(...rows.map((row) => row[column].length)));
-  const line = ([promised, seen, ok]) => `${promised.padEnd(width[0])}  ${seen.padEnd(width[1])}  ${colour(ok, ok ? 'held' : 'DID NOT HOLD')}`;
-  return [bold(`${'Promised'.padEnd(width[0])}  ${'Seen'.padEnd(width[1])}  `), ...rows.map(line)].join('\n');
+  const width = Math.max(30, Math.floor(((process.stdout.columns ?? 120) - 20) / 2));
+  const lines = [[bold('Promised'.padEnd(width)), bold('Seen'.padEnd(width)), ''].join('  ')];
+  for (const [promised, seen, ok] of rows) {
+    const [left, right] = [wrap(promised, width), wrap(seen, width)];
+    for (let i = 0; i < Math.max(left.length, right.length); i += 1) {
+      lines.push([(left[i] ?? '').padEnd(width), (right[i] ?? '').padEnd(width), i === 0 ? colour(ok, ok ? 'held' : 'DID NOT HOLD') : ''].join('  ').trimEnd());
+    }
+  }
+  return lines.join('\n');
+}
+
+function wrap(text, width) {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    if (lines.at(-1).length + word.length + 1 > width && lines.at(-1) !== '') lines.push('');
+    lines[lines.length - 1] += (lines.at(-1) === '' ? '' : ' ') + word;
+  }
+  return lines;
 }

@@ -15,13 +15,8 @@ export interface WeftPluginOptions extends GateOptions {
  */
 export function weft(app: FastifyInstance, options: WeftPluginOptions, done: (error?: Error) => void): void {
   const gate = new MeshGate(options.mesh, options, fastifySpelling(app.initialConfig), true);
-  app.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, next: () => void) => {
-    // The engine answers refused requests itself; Fastify must not answer a second time.
-    reply.raw.once('finish', () => {
-      if (!reply.sent) reply.hijack();
-    });
-    gate.handle(request.raw, reply.raw, next);
-  });
+  // A refused request is answered by the engine; without `next` Fastify does nothing more with it.
+  app.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, next: () => void) => gate.handle(request.raw, reply.raw, next));
   done();
 }
 

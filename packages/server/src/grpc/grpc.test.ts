@@ -4,7 +4,7 @@ import grpc from '@grpc/grpc-js';
 import { currentContext } from '@weft/data-plane/internal';
 import { allowOnly, denyPath } from '@weft/data-plane/testing';
 import { TlsContexts } from '@weft/spiffe';
-import { TestAuthority } from '@weft/spiffe/testing';
+import { FakeClock, TestAuthority } from '@weft/spiffe/testing';
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { raw, request, statusOf, testMesh, type TestMesh } from '../testing.js';
 
@@ -191,6 +191,17 @@ describe('a grpc.Server in the mesh', () => {
     expect((await ended).code).toBe(0);
     await closing;
     await expect(unary(made, 'x', { options: { deadline: Date.now() + 2000 } })).rejects.toMatchObject({ code: 14 });
+  });
+
+  it('serves connections that are made while callers still hear of its leaving', async () => {
+    const clock = new FakeClock();
+    const test = start({ listener: {}, clock, settings: { drainDelayMs: 400 } });
+    const { port } = await test.mesh.listen(test.server, local);
+    await unary(client(port), 'first');
+    const closing = test.mesh.close();
+    expect(await unary(client(port), 'second')).toBe('second');
+    clock.advance(400);
+    await closing;
   });
 
   it('shares a port with HTTP, each with its own answers', async () => {

@@ -13,7 +13,8 @@ export interface ResponseWatch {
 /** What is known of a response while it is on its way. */
 interface Watched {
   readonly request: IncomingMessage;
-  readonly stream: InboundStream;
+  /** Until the response is closed: Node keeps responses for a while, and with them it would keep everything of the request. */
+  stream: InboundStream | undefined;
   readonly watch: ResponseWatch;
   readonly http2: boolean;
   /** The response's own methods, as they were. */
@@ -56,7 +57,7 @@ function watchedWriteHead(this: WatchedResponse, status: number, reason?: string
   const { [watched]: state } = this;
   const { methods: { writeHead }, http2, watch, stream } = state;
   // Informational responses are not the answer.
-  if (state.encoded || status < 200) return writeHead.call(this, status, reason, head);
+  if (state.encoded || status < 200 || !stream) return writeHead.call(this, status, reason, head);
   state.encoded = true;
   setHeaders(this, typeof reason === 'string' ? head : reason);
   encode(this, stream, status);
@@ -75,7 +76,11 @@ function watchedEnd(this: WatchedResponse, ...args: unknown[]): ServerResponse {
 }
 
 function onClose(this: ServerResponse): void {
-  const { request, stream, watch, received, sent } = (this as WatchedResponse)[watched];
+  const { [watched]: state } = this as WatchedResponse;
+  const { request, stream, watch, received, sent } = state;
+  if (!stream) return;
+  state.stream = undefined;
+  stream.abort = undefined;
   const length = request.headers['content-length'];
   const { localReply, protocol } = stream.info;
   stream.end({

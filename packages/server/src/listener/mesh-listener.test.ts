@@ -229,13 +229,15 @@ describe('closing', () => {
   });
 
   it('goes on accepting for a while where somebody is connected', async () => {
-    const test = start({ listener: {}, settings: { drainDelayMs: 300 } });
+    const clock = new FakeClock();
+    const test = start({ listener: {}, clock, settings: { drainDelayMs: 300 } });
     const { port } = await test.mesh.listen(whoami as never, local);
     const socket = connectTcp(port, '127.0.0.1');
     sockets.push(socket);
     await exchange(socket);
     const closing = test.mesh.close();
     expect(await raw(port, request('/'))).toMatch(/200 OK[^]*connection: close/i);
+    clock.advance(300);
     await closing;
   });
 

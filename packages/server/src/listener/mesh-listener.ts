@@ -123,7 +123,8 @@ export class MeshListener {
   async close(timeoutMs: number): Promise<void> {
     this.deregister();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    // Closed listeners first: a request that comes between the two would be lost.
+    // After the port is closed: a connection made until now is still served, one that waits for a request is not.
+    for (const socket of this.#sockets) connectionOf(socket)?.drain();
     this.#http?.closeIdleConnections();
     await this.#requests.idle(timeoutMs);
     this.#stopFollowing?.();
@@ -196,7 +197,6 @@ export class MeshListener {
     const { socket } = connection;
     if (socket.destroyed) return;
     rememberConnection(socket, connection);
-    if (this.#draining) connection.drain();
     if (http2 && this.#grpc) this.#grpc.accept(connection);
     else if (http2 && this.#http2) {
       this.#accepting = connection;

@@ -112,8 +112,8 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
     close() {
       closed ??= (async () => {
         inbound.close();
-        // The subscriptions that end here are how ports are deregistered: they must still reach the control plane.
-        await new Promise((resolve) => setImmediate(resolve));
+        // The subscriptions that end here are how ports are deregistered: that must still reach the control plane.
+        await xds.flush();
         listeners.close();
         clusters.close();
         unfollowIdentity?.();

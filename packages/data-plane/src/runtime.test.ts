@@ -107,6 +107,12 @@ describe('a runtime in a real mesh', () => {
 
     listener.close();
     await vi.waitFor(() => expect(hosts(snapshot)).toEqual([]));
+    const again = server.inbound.listen({ portName: 'http', host: '127.0.0.1', port: 41_235 });
+    await again.ready(AbortSignal.timeout(10_000));
+    await vi.waitFor(() => expect(hosts(snapshot).map(({ key }) => key)).toEqual(['127.0.0.1:41235']));
+    // Said, not left to the control plane to find out: that would take its 10 s.
+    await server.close();
+    await vi.waitFor(() => expect(hosts(snapshot)).toEqual([]));
     expect([...server.log, ...client.log]).toEqual([]);
   });
 

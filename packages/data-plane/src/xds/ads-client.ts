@@ -104,6 +104,12 @@ export class AdsClient implements XdsClient {
     this.#successor = this.#open();
   }
 
+  /** Sends what is due now and resolves when it has left: a process that ends must still be able to say that it does. */
+  async flush(): Promise<void> {
+    this.#flush();
+    await this.#live?.connection.flushed();
+  }
+
   status(): XdsStatus {
     const { connectedSince } = this.#live ?? {};
     return {

@@ -39,6 +39,8 @@ export class AdsConnection {
   #client: Client | undefined;
   #stream: ClientDuplexStream<unknown, unknown> | undefined;
   #ended = false;
+  #written: Promise<void> = Promise.resolve();
+  readonly #gone = new Promise<void>((resolve) => this.#abort.signal.addEventListener('abort', () => resolve(), { once: true }));
 
   constructor(target: ControlPlaneTarget, kind: AdsProtocol, node: NodeConfig, events: AdsConnectionEvents) {
     this.#events = events;
@@ -49,7 +51,13 @@ export class AdsConnection {
   }
 
   send(message: unknown): void {
-    this.#stream?.write(message);
+    const stream = this.#stream;
+    if (stream) this.#written = new Promise((resolve) => stream.write(message, () => resolve()));
+  }
+
+  /** Resolves when what was sent has left, or the connection has ended. */
+  flushed(): Promise<void> {
+    return this.#ended ? Promise.resolve() : Promise.race([this.#written, this.#gone]);
   }
 
   /** No event comes after this. */

@@ -28,6 +28,8 @@ export interface InboundStream {
    * `undefined` = call the handler; a reply = answer with it instead. Synchronous where no filter waits.
    */
   decode(): LocalReply | undefined | Promise<LocalReply | undefined>;
+  /** For adapters that must refuse a request themselves, instead of `decode` or after it: so that it is counted as what it is. */
+  refuse(reply: LocalReply): LocalReply;
   /** Runs the handler inside the request's context (trace, deadline, cancellation). */
   run<T>(handler: () => T): T;
   /** The handler's (or the local reply's) head goes out: response filters may change it. */

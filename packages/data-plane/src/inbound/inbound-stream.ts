@@ -49,29 +49,29 @@ export class ServerStream implements InboundStream {
     this.#request.trace(this.#telemetry?.trace);
     chain.requests.begin();
     const { maxStreamDurationMs } = chain.config.http;
-    if (maxStreamDurationMs) this.#durationTimer = context.setTimeout(() => this.abort?.(this.#refuse(durationTimeout)), maxStreamDurationMs);
+    if (maxStreamDurationMs) this.#durationTimer = context.setTimeout(() => this.abort?.(this.refuse(durationTimeout)), maxStreamDurationMs);
   }
 
   decode(): FilterResult {
     const { chain, head, clientCertificate } = this.#options;
     // Before anything looks at headers: what only a mesh may say is gone, what has two meanings is refused.
     const invalid = sanitizeHeaders(head.headers, { clientCertificate });
-    if (invalid) return this.#refuse(invalid);
+    if (invalid) return this.refuse(invalid);
     // Before routes and policies: from here on the path has one spelling, and the application routes on that one.
     const path = this.#path();
-    if (typeof path !== 'string') return this.#refuse(path);
+    if (typeof path !== 'string') return this.refuse(path);
     head.path = path;
     // Before filters: the route says which of them run, and how.
     const route = chain.routes?.select(head, this.info);
-    if (!route) return this.#refuse(chain.routes ? routeNotFound : noRoutes);
+    if (!route) return this.refuse(chain.routes ? routeNotFound : noRoutes);
     this.#route = route;
     this.info.routeName = route.entry.name || route.virtualHost.name;
     const filters: RouteFilters | undefined = chain.filters.forRoute(route);
     if (!filters) return this.#handle(route);
     this.#filters = filters.start();
     const result = this.#filters.decode(head, this.info);
-    if (result instanceof Promise) return result.then((reply) => (reply ? this.#refuse(reply) : this.#handle(route)));
-    return result ? this.#refuse(result) : this.#handle(route);
+    if (result instanceof Promise) return result.then((reply) => (reply ? this.refuse(reply) : this.#handle(route)));
+    return result ? this.refuse(result) : this.#handle(route);
   }
 
   run<T>(handler: () => T): T {
@@ -125,10 +125,10 @@ export class ServerStream implements InboundStream {
     switch (route.action.kind) {
       case 'redirect':
       case 'direct-response':
-        return this.#refuse(redirectReply(head, route));
+        return this.refuse(redirectReply(head, route));
       case 'route':
         // gRFC A36: a server has nowhere to route to.
-        return this.#refuse({ status: 503, body: 'a route of an inbound listener names a cluster', details: 'inbound_route_not_non_forwarding', flag: 'NC' });
+        return this.refuse({ status: 503, body: 'a route of an inbound listener names a cluster', details: 'inbound_route_not_non_forwarding', flag: 'NC' });
       case 'non-forwarding':
         // After the filters, as in Envoy: they see what the peer sent.
         applyRequestMutations(head, route, this.info);
@@ -137,7 +137,7 @@ export class ServerStream implements InboundStream {
     }
   }
 
-  #refuse(reply: LocalReply): LocalReply {
+  refuse(reply: LocalReply): LocalReply {
     this.info.localReply = reply;
     this.info.responseCodeDetails = reply.details;
     if (reply.flag) this.info.flags.push(reply.flag);

@@ -59,11 +59,10 @@ function judge(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeade
   const protocol = headers['content-type']?.startsWith('application/grpc') ? 'grpc' : 'http';
   const chain = inbound.chainFor(connection.info);
   if (!chain) return replyToStream(stream, { status: 503, grpcStatus: 14, body: 'this connection is not allowed by the mesh', details: 'filter_chain_not_found' }, undefined, protocol);
-  const head = streamHead(headers, rawHeaders, connection.info.tls);
-  if ('status' in head) return replyToStream(stream, head, undefined, protocol);
+  const { head, refusal } = streamHead(headers, rawHeaders, connection.info.tls);
   const inboundStream = inbound.open(chain, connection.info, head, { httpVersion: 'HTTP/2' });
   requests.begin();
-  const result = inboundStream.decode();
+  const result = refusal ? inboundStream.refuse(refusal) : inboundStream.decode();
   watchStream(stream, inboundStream, () => requests.end());
   const settle = (reply: LocalReply | undefined) => {
     if (stream.destroyed) return;

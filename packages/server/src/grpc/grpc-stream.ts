@@ -4,14 +4,15 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from
 import { grpcStatusOf, HeaderMap, type InboundStream, type LocalReply, type RequestHead } from '@weft/data-plane/internal';
 import { grpcMessage } from './grpc-message.js';
 
-/** A reply where the request has no single meaning. */
-export function streamHead(headers: IncomingHttpHeaders, rawHeaders: readonly string[], secure: boolean): RequestHead | LocalReply {
+/** With a reply where the request has no single meaning. */
+export function streamHead(headers: IncomingHttpHeaders, rawHeaders: readonly string[], secure: boolean): { head: RequestHead; refusal?: LocalReply } {
   const list = new HeaderMap(rawHeaders.filter((_, index) => !(rawHeaders[index - (index % 2)] as string).startsWith(':')).slice());
   const authority = headers[':authority'];
   const host = list.get('host');
-  if (authority !== undefined && host !== undefined && authority !== host) return { status: 400, body: 'two authorities', details: 'two_authorities' };
   const protocol = list.get('content-type')?.startsWith('application/grpc') ? 'grpc' : 'http';
-  return { protocol, method: headers[':method'] ?? '', scheme: secure ? 'https' : 'http', authority: authority ?? host ?? '', path: headers[':path'] ?? '', headers: list };
+  const head: RequestHead = { protocol, method: headers[':method'] ?? '', scheme: secure ? 'https' : 'http', authority: authority ?? host ?? '', path: headers[':path'] ?? '', headers: list };
+  const twoAuthorities = authority !== undefined && host !== undefined && authority !== host;
+  return { head, ...(twoAuthorities && { refusal: { status: 400, body: 'two authorities', details: 'two_authorities' } }) };
 }
 
 /** What grpc-js reads afterwards is what policies judged. */

@@ -150,6 +150,14 @@ describe('hostile requests', () => {
     expect(served).not.toHaveBeenCalled();
   });
 
+  it('refused requests are counted too', async () => {
+    const test = start({ listener: {} });
+    const { port } = await test.mesh.listen((_req, res) => res.end(), { port: 0, host: '127.0.0.1' });
+    await raw(port, request('ftp://payments/x'));
+    await raw(port, request('/%00'));
+    await vi.waitFor(() => expect(test.infos.map(({ status, responseCodeDetails }) => [status, responseCodeDetails])).toEqual([[400, 'bad_request_target'], [400, 'path_invalid_escape']]));
+  });
+
   it('an absolute target decides the host', async () => {
     const test = start({ listener: {} });
     const { port } = await test.mesh.listen((req, res) => res.end(`${req.headers.host} ${req.url}`), { port: 0, host: '127.0.0.1' });

@@ -44,16 +44,15 @@ export function openStream(request: IncomingMessage, connection: ConnectionInfo,
     const reason = inbound.tlsMode === 'unknown' ? 'no inbound configuration' : 'this connection is not allowed by the mesh: mutual TLS is required';
     return { status: inbound.tlsMode === 'unknown' ? 503 : 403, body: reason, details: 'filter_chain_not_found', headers: [['connection', 'close']] };
   }
-  const head = requestHead(request, connection.tls);
-  if ('status' in head) return head;
+  const { head, refusal } = requestHead(request, connection.tls);
   const before = head.headers.raw.slice();
   const original = head.path;
   const stream = inbound.open(chain, connection, head, { httpVersion: request.httpVersionMajor >= 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`, router });
   return {
     stream,
-    result: stream.decode(),
+    result: refusal ? stream.refuse(refusal) : stream.decode(),
     proceed: () => {
-      if (pathIsFixed && head.path !== original) return { status: 400, body: 'the request path is not normal', details: 'path_not_normal' };
+      if (pathIsFixed && head.path !== original) return stream.refuse({ status: 400, body: 'the request path is not normal', details: 'path_not_normal' });
       applyHead(request, head, before);
       return undefined;
     },

@@ -3,22 +3,23 @@ import type { IncomingMessage } from 'node:http';
 import { HeaderMap, type LocalReply, type RequestHead } from '@weft/data-plane/internal';
 import { diffHeaders } from './diff-headers.js';
 
-/** A reply where the request has no single meaning. */
-export function requestHead(request: IncomingMessage, secure: boolean): RequestHead | LocalReply {
+/** With a reply where the request has no single meaning. */
+export function requestHead(request: IncomingMessage, secure: boolean): { head: RequestHead; refusal?: LocalReply } {
   const all = HeaderMap.from(request.rawHeaders);
   const http2 = request.httpVersionMajor >= 2;
   const headers = http2 ? new HeaderMap(all.raw.filter((_, index, raw) => !(raw[index - (index % 2)] as string).startsWith(':'))) : all;
   const authority = http2 ? all.get(':authority') : undefined;
   const host = headers.get('host');
-  if (authority !== undefined && host !== undefined && host !== authority) return badRequest('two authorities');
   const target = splitTarget(request.url ?? '');
-  if (!target) return badRequest('bad request target');
-  if (target.authority !== undefined) {
+  if (target?.authority !== undefined) {
     headers.set('host', target.authority);
     request.headers.host = target.authority;
   }
   const protocol = http2 && headers.get('content-type')?.startsWith('application/grpc') ? 'grpc' : 'http';
-  return { protocol, method: request.method ?? '', scheme: secure ? 'https' : 'http', authority: target.authority ?? authority ?? host ?? '', path: target.path, headers };
+  const head: RequestHead = { protocol, method: request.method ?? '', scheme: secure ? 'https' : 'http', authority: target?.authority ?? authority ?? host ?? '', path: target?.path ?? request.url ?? '', headers };
+  if (!target) return { head, refusal: badRequest('bad request target') };
+  if (authority !== undefined && host !== undefined && host !== authority) return { head, refusal: badRequest('two authorities') };
+  return { head };
 }
 
 /** RFC 9112 §3.2.2: the authority of an absolute target counts, not the Host header. */

@@ -1,6 +1,7 @@
 // A mesh client over hand-made snapshots: the real engine, routes, clusters and sockets, without a control plane.
 import { Engine, MeshNames, systemClock, type ListenerState, type TlsContexts } from '@weft/data-plane/internal';
 import { FilterChain } from '../../data-plane/src/filter/filter-chain.js';
+import { builtinLoadBalancers } from '../../data-plane/src/load-balancing/builtin.js';
 import type { ClusterConfig, EndpointConfig } from '../../data-plane/src/resource/cluster-config.js';
 import type { HttpFilterConfig } from '../../data-plane/src/resource/listener-config.js';
 import { noMutations, type ForwardActionConfig, type RetryPolicyConfig, type RouteEntryConfig } from '../../data-plane/src/resource/route-config.js';
@@ -43,7 +44,7 @@ export class HandMadeMesh {
   /** `name` may be dialled with and without port 80. */
   add(name: string, service: Service): this {
     const clusterName = `outbound|80||${name}`;
-    const cluster = new Cluster(clusterConfig(clusterName, service.cluster), { clock: systemClock, random: Math.random, logger: silent });
+    const cluster = new Cluster(clusterConfig(clusterName, service.cluster), { clock: systemClock, random: Math.random, logger: silent, loadBalancers: builtinLoadBalancers });
     cluster.setEndpoints({
       clusterName, drops: [], overprovisioningFactor: 140,
       localities: [{ region: '', zone: '', subZone: '', weight: 1, priority: 0, endpoints: service.ports.map((port) => endpointConfig(port, service.endpoint?.(port))) }],

@@ -6,7 +6,7 @@ import { buildRoot, type PublicPoint } from './certificate-builder.js';
 import type { KeyManager } from './key-manager/key-manager.js';
 import { serialNumber } from './serial-number.js';
 
-/** prepared: believed, does not sign yet. active: signs. old: still believed, never signs again. */
+/** prepared: believed, does not sign yet. active: signs. old: still believed, signs for no workload any more. */
 export type AuthorityState = 'prepared' | 'active' | 'old';
 
 export interface Authority {
@@ -50,6 +50,8 @@ export async function storedTrustDomain(store: Store): Promise<string | undefine
 export class AuthorityManager {
   readonly #options: AuthorityManagerOptions;
   readonly #listeners = new Set<(bundle: string[]) => void>();
+  readonly #beforeRemoval = new Set<() => Promise<void>>();
+  readonly #going = new Set<string>();
   #authorities: readonly Authority[] = [];
   #revision = 0;
 
@@ -84,6 +86,16 @@ export class AuthorityManager {
     return this.#authorities.find(({ state }) => state === 'active')!;
   }
 
+  /**
+   * The root by which the control plane shows itself: the oldest that is believed. A workload that was away during a rotation
+   * knows no newer one, and could not even fetch the bundle from a control plane that it does not believe.
+   */
+  anchor(): Authority {
+    const soon = this.#options.clock.now() + 3_600_000;
+    const old = this.#authorities.filter(({ id, state, certificate }) => state === 'old' && !this.#going.has(id) && certificate.validToDate.getTime() > soon);
+    return old.sort((a, b) => a.since - b.since)[0] ?? this.active();
+  }
+
   sign(authority: Authority, tbs: Buffer): Promise<Buffer> {
     return this.#options.keys.sign(authority.id, tbs);
   }
@@ -105,15 +117,27 @@ export class AuthorityManager {
     return this.active();
   }
 
-  /** Old roots are believed no longer and their keys are gone. SVIDs that they issued are worthless from then on. */
-  async removeOld(): Promise<void> {
-    const old = this.#authorities.filter(({ state }) => state === 'old');
+  /** Old roots, or those of them that are chosen, are believed no longer and their keys are gone: SVIDs that they issued are worthless. */
+  async removeOld(chosen: (authority: Authority) => boolean = () => true): Promise<void> {
+    const old = this.#authorities.filter((authority) => authority.state === 'old' && chosen(authority));
     if (old.length === 0) return;
-    await this.#save(this.#authorities.filter(({ state }) => state !== 'old'));
+    for (const { id } of old) this.#going.add(id);
+    try {
+      await Promise.all([...this.#beforeRemoval].map((fn) => fn()));
+      await this.#save(this.#authorities.filter((authority) => !old.includes(authority)));
+    } finally {
+      for (const { id } of old) this.#going.delete(id);
+    }
     for (const { id, certificate } of old) {
       await this.#options.keys.remove(id);
       await this.#options.audit.record({ event: 'authority-remove', authority: id, sha256: certificate.fingerprint256 });
     }
+  }
+
+  /** Called, and waited for, before old roots go; `anchor` is by then what it will be without them. @returns stops it. */
+  beforeRemoval(fn: () => Promise<void>): () => void {
+    this.#beforeRemoval.add(fn);
+    return () => void this.#beforeRemoval.delete(fn);
   }
 
   /** @returns stops it. */

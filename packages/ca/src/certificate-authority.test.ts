@@ -191,7 +191,7 @@ describe('authorities', () => {
 });
 
 describe("the control plane's own identity", () => {
-  it('renews itself and follows the active root', async () => {
+  it('renews itself, and shows the oldest root that is believed: who was away during a rotation knows no other', async () => {
     const { ca, clock } = await setup();
     const source = ca.svidSource({ spiffeId: 'spiffe://td/cp', ttlSeconds: 600 });
     cleanups.push(() => source.close());
@@ -201,9 +201,15 @@ describe("the control plane's own identity", () => {
     await until(() => expect(source.current()!.svid.notAfter).toBeGreaterThan(first.svid.notAfter));
     await ca.authorities.prepare();
     expect(source.current()!.bundles.get('td')!.authorities).toHaveLength(2);
+    const [old] = ca.bundle();
     await ca.authorities.activate();
     clock.advance(0);
-    await until(() => expect(source.current()!.svid.leaf.checkIssued(ca.authorities.active().certificate)).toBe(true));
+    expect(source.current()!.svid.leaf.checkIssued(new X509Certificate(old!))).toBe(true);
+    const { certificate } = ca.authorities.active();
+    ca.onBundleChange(() => expect(source.current()!.svid.leaf.checkIssued(certificate)).toBe(true));
+    await ca.authorities.removeOld();
+    expect(source.current()!.svid.leaf.checkIssued(certificate)).toBe(true);
+    expect(source.current()!.bundles.get('td')!.authorities).toHaveLength(1);
   });
 });
 

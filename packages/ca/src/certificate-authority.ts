@@ -4,11 +4,12 @@ import { promisify } from 'node:util';
 import { silentLogger, SpiffeId, systemClock, X509Svid, type Clock, type Logger, type SvidSource } from '@weft/spiffe';
 import type { Store } from '@weft/store';
 import { AuditLog, StoreAuditSink, type AuditSink } from './audit-log.js';
-import { AuthorityManager, commonName, pointOf } from './authority-manager.js';
+import { AuthorityManager, commonName, pointOf, type Authority } from './authority-manager.js';
 import { buildLeaf, type PublicPoint } from './certificate-builder.js';
 import { checkNames } from './csr-policy.js';
 import { readCsr, type Csr } from './csr-reader.js';
 import { printedAddress } from './ip-address.js';
+import { GrantedLifetimes } from './granted-lifetimes.js';
 import type { KeyManager } from './key-manager/key-manager.js';
 import { StoreKeyManager } from './key-manager/store.js';
 import { OwnIdentity } from './own-identity.js';
@@ -69,6 +70,7 @@ export class CertificateAuthority {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly #ttlSeconds: number;
+  readonly #lifetimes: GrantedLifetimes;
 
   private constructor(options: CertificateAuthorityOptions, authorities: AuthorityManager, audit: AuditLog) {
     this.trustDomain = options.trustDomain;
@@ -77,6 +79,7 @@ export class CertificateAuthority {
     this.clock = options.clock ?? systemClock;
     this.logger = options.logger ?? silentLogger;
     this.#ttlSeconds = checkTtl(options.svidTtlSeconds ?? 3600);
+    this.#lifetimes = new GrantedLifetimes(options.store);
   }
 
   /** Loads the authority from the store or founds it. @throws when the store belongs to another trust domain. */
@@ -114,7 +117,9 @@ export class CertificateAuthority {
   /** `sign` for a request that was read (and its proof of possession checked) by `readCsr`. */
   async signCsr(csr: Csr, { spiffeId, ttlSeconds, attestor }: Omit<SignRequest, 'csrPem'>): Promise<{ chain: string[]; notAfter: number }> {
     checkNames(csr, spiffeId);
-    const { pem, notAfter } = await this.#leaf({ spiffeId, publicKey: csr.publicKey, point: csr.point, ttlSeconds, attestor });
+    const root = this.authorities.active();
+    await this.#lifetimes.granted(root.id, checkTtl(ttlSeconds ?? this.#ttlSeconds));
+    const { pem, notAfter } = await this.#leaf({ root, spiffeId, publicKey: csr.publicKey, point: csr.point, ttlSeconds, attestor });
     return { chain: [pem], notAfter };
   }
 
@@ -122,8 +127,9 @@ export class CertificateAuthority {
   async issue({ spiffeId, dnsNames = [], ipAddresses = [], ttlSeconds }: IssueRequest): Promise<X509Svid> {
     const { publicKey, privateKey } = await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' });
     const point = pointOf(publicKey.export({ type: 'spki', format: 'der' }));
-    const { pem, rootPem } = await this.#leaf({ spiffeId, publicKey, point, ttlSeconds, attestor: 'own', dnsNames, ipAddresses });
-    return X509Svid.parse({ chainPem: pem + rootPem, keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string });
+    const root = this.authorities.anchor();
+    const { pem } = await this.#leaf({ root, spiffeId, publicKey, point, ttlSeconds, attestor: 'own', dnsNames, ipAddresses });
+    return X509Svid.parse({ chainPem: pem + root.certificatePem, keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string });
   }
 
   /** An identity that is issued in this process and renews itself. */
@@ -131,7 +137,20 @@ export class CertificateAuthority {
     return new OwnIdentity({ authorities: this.authorities, trustDomain: this.trustDomain, clock: this.clock, logger: this.logger, issue: () => this.issue(request) });
   }
 
+  /** Until when an old root is needed, milliseconds since the epoch: an SVID that it issued may be valid, or may look so to a clock behind. */
+  async neededUntil(authority: Authority): Promise<number> {
+    const longest = (await this.#lifetimes.longest(authority.id)) ?? longestTtl;
+    return Math.min(authority.since + longest * 1000, authority.certificate.validToDate.getTime()) + backdateMs;
+  }
+
+  /** Removes these of the old roots, for good. */
+  async removeOld(ids: ReadonlySet<string>): Promise<void> {
+    await this.authorities.removeOld(({ id }) => ids.has(id));
+    for (const id of ids) await this.#lifetimes.forget(id);
+  }
+
   async #leaf(request: {
+    root: Authority;
     spiffeId: string;
     publicKey: KeyObject;
     point: PublicPoint;
@@ -139,18 +158,17 @@ export class CertificateAuthority {
     attestor: string | undefined;
     dnsNames?: readonly string[];
     ipAddresses?: readonly string[];
-  }): Promise<{ pem: string; rootPem: string; notAfter: number }> {
-    const { spiffeId, publicKey, point, attestor, dnsNames = [], ipAddresses = [] } = request;
+  }): Promise<{ pem: string; notAfter: number }> {
+    const { root, spiffeId, publicKey, point, attestor, dnsNames = [], ipAddresses = [] } = request;
     this.#checkId(spiffeId);
     checkHostNames(dnsNames, ipAddresses);
-    const root = this.authorities.active();
     const { notBefore, notAfter } = this.#validity(checkTtl(request.ttlSeconds ?? this.#ttlSeconds), root.certificate.validFromDate.getTime(), root.certificate.validToDate.getTime());
     const issuer = { commonName: commonName(root.id), point: pointOf(root.certificate.publicKey.export({ type: 'spki', format: 'der' })) };
     const pem = await buildLeaf({ serial: serialNumber(), notBefore, notAfter, point, spiffeId, dnsNames, ipAddresses, issuer }, (tbs) => this.authorities.sign(root, tbs));
     const otherNames = [...dnsNames.map((name) => `DNS:${name}`), ...ipAddresses.map((address) => `IP Address:${printedAddress(address)}`)];
     const certificate = validateSvid(pem, root.certificate, { spiffeId, publicKey, notBefore, notAfter, otherNames });
     await this.audit.record({ event: 'issue', spiffeId, attestor, serial: certificate.serialNumber, sha256: certificate.fingerprint256, notAfter: new Date(notAfter).toISOString(), authority: root.id });
-    return { pem, rootPem: root.certificatePem, notAfter };
+    return { pem, notAfter };
   }
 
   #checkId(spiffeId: string): void {

@@ -9,5 +9,6 @@ export { StoreKeyManager } from './key-manager/store.js';
 export { AttestationRefused, type Attestation, type AttestationCall, type Attestor } from './attestor/attestor.js';
 export { JoinTokens, type JoinTokenRequest } from './attestor/join-token.js';
 export { SvidRenewal } from './attestor/svid-renewal.js';
+export { RootRetirement } from './root-retirement.js';
 export { RateLimiter, type Limiter, type RateLimiterOptions } from './rate-limiter.js';
 export { istioCertificateService, type IstioCertificateServiceOptions } from './server/istio-csr.js';

@@ -9,18 +9,22 @@ export interface OwnIdentityOptions {
   readonly logger: Logger;
 }
 
-/** The control plane's own identity: issued in process, renewed at half of its lifetime and when another root becomes active. */
+/** The control plane's own identity: issued in process, renewed at half of its lifetime and when its root goes. */
 export class OwnIdentity implements SvidSource {
   readonly #options: OwnIdentityOptions;
   readonly #holder = new IdentityHolder();
   readonly #rotation: Rotation;
-  readonly #stop: () => void;
+  readonly #stops: (() => void)[];
 
   constructor(options: OwnIdentityOptions) {
     const { clock, logger, authorities } = options;
     this.#options = options;
     this.#rotation = new Rotation({ clock, logger, renew: () => this.#issue() });
-    this.#stop = authorities.onBundleChange(() => this.#bundleChanged());
+    this.#stops = [
+      authorities.onBundleChange(() => this.#bundleChanged()),
+      // Whoever hears that a root is gone must find that the control plane does not show it any more.
+      authorities.beforeRemoval(async () => void (this.#outdated() && (await this.#issue()))),
+    ];
     this.#issue().catch((error: unknown) => this.#holder.fail(error instanceof Error ? error : new Error(String(error))));
   }
 
@@ -37,7 +41,7 @@ export class OwnIdentity implements SvidSource {
   }
 
   close(): void {
-    this.#stop();
+    for (const stop of this.#stops) stop();
     this.#rotation.close();
     this.#holder.close();
   }
@@ -54,7 +58,12 @@ export class OwnIdentity implements SvidSource {
     const identity = this.#holder.current();
     if (!identity) return;
     this.#holder.set(identity.svid, this.#bundles());
-    if (!issued(this.#options.authorities.active().certificate, identity.svid.leaf)) this.#rotation.renewSoon(0);
+    if (this.#outdated()) this.#rotation.renewSoon(0);
+  }
+
+  #outdated(): boolean {
+    const svid = this.#holder.current()?.svid;
+    return svid !== undefined && !issued(this.#options.authorities.anchor().certificate, svid.leaf);
   }
 
   #bundles(): Map<string, TrustBundle> {

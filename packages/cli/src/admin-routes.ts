@@ -6,7 +6,7 @@ import { createToken, describeAuthorities, type TokenRequest } from './authority
 interface Parts {
   ca: CertificateAuthority;
   joinTokens: JoinTokens;
-  rotate(): Promise<void>;
+  rotate(): Promise<readonly string[]>;
 }
 
 export function addAdminRoutes(controlPlane: ControlPlane, { ca, joinTokens, rotate }: Parts): void {
@@ -14,7 +14,7 @@ export function addAdminRoutes(controlPlane: ControlPlane, { ca, joinTokens, rot
   admin.route('GET', '/v1/ca', () => describeAuthorities(ca));
   admin.route('POST', '/v1/tokens', async ({ body }) => ({ token: await createToken(joinTokens, body as TokenRequest) }));
   admin.route('POST', '/v1/ca/rotate', async () => {
-    await rotate();
-    return describeAuthorities(ca);
+    const unacknowledged = await rotate();
+    return { ...describeAuthorities(ca), unacknowledged };
   });
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { CertificateAuthority, JoinTokens, storedTrustDomain } from '@weft/ca';
 import { SqliteStore, StoreInUse } from '@weft/store';
 import { CliError, exitCode } from './cli-error.js';
+import { rotation } from './rotation.js';
 
 export interface TokenRequest {
   /** `NS/NAME`. */
@@ -29,6 +30,10 @@ export interface Authorities {
   trustDomain: string;
   active: AuthorityDescription;
   authorities: AuthorityDescription[];
+  /** After a rotation: nodes that were connected and did not acknowledge the new root in time. */
+  unacknowledged?: readonly string[];
+  /** After a rotation without a control plane, which could tell nobody. */
+  offline?: true;
 }
 
 export function createToken(joinTokens: JoinTokens, { workload, identity, ttlSeconds = 600, uses = 1 }: TokenRequest): Promise<string> {
@@ -56,9 +61,8 @@ export function showOffline(dataDir: string): Promise<Authorities> {
 /** Nobody is connected who would have to hear of the new root before it signs. */
 export function rotateOffline(dataDir: string): Promise<Authorities> {
   return openAuthority(dataDir, async ({ ca }) => {
-    await ca.authorities.prepare();
-    await ca.authorities.activate();
-    return describeAuthorities(ca);
+    await rotation(ca, async () => [])();
+    return { ...describeAuthorities(ca), offline: true as const };
   });
 }
 

@@ -157,6 +157,16 @@ describe('weft token and weft ca', () => {
     const shown = JSON.parse((await weft('ca', 'show', '--json', '--data', data)).stdout) as typeof rotated;
     expect(shown.active.authority).toBe(rotated.active.authority);
     expect((await weft('token', 'create', '--workload', 'default/orders', '--identity', 'default/orders', '--data', data)).code).toBe(0);
+    const { stdout, code } = await weft('ca', 'rotate', '--data', data);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^active .*\nold .*\nold .*\nno control plane was running: .*\n$/m);
+  });
+
+  it('leave an admin token behind that works, also where a crash left an empty file', async () => {
+    const data = folder({ 'admin.token': '' });
+    const mesh = await startMesh({ config: [folder({ 'a.yaml': service })], dataDir: data, xdsPort: 0, xdsTlsPort: 0, httpPort: 0 });
+    meshes.push(mesh);
+    expect((await weft('ca', 'rotate', '--control-plane', mesh.http, '--data', data)).code).toBe(0);
   });
 
   it('exits 1 with the wrong admin token and 3 where nobody listens', async () => {

@@ -1,13 +1,15 @@
 // Control plane and certificate authority composed in one process: what `weft up` runs, and tests too.
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
-import { CertificateAuthority, istioCertificateService, JoinTokens, SvidRenewal } from '@weft/ca';
+import { CertificateAuthority, istioCertificateService, JoinTokens, RootRetirement, SvidRenewal } from '@weft/ca';
 import { controlPlaneId, MeshServerCredentials, TlsContexts, type Clock, type Logger } from '@weft/spiffe';
 import { MemoryStore, SqliteStore, type Store } from '@weft/store';
 import { ControlPlane, FileSource, type ConfigProblem, type ConfigSource } from '@weft/xds-server';
 import { addAdminRoutes } from './admin-routes.js';
+import { rotation } from './rotation.js';
+import { writeFileAtomically } from './state-file.js';
 
 export interface MeshOptions {
   /** Files and folders of configuration. */
@@ -30,6 +32,8 @@ export interface MeshOptions {
   svidTtlMs?: number;
   /** How long after a start no registration is withdrawn, default 30 s. */
   graceMs?: number;
+  /** After how long, give or take a tenth, a discovery stream is ended to be opened anew. Default: only with its certificate. */
+  maxStreamAgeMs?: number;
   allowInsecure?: boolean;
   clock?: Clock;
   logger?: Logger;
@@ -44,8 +48,11 @@ export interface Mesh {
   readonly controlPlane: ControlPlane;
   readonly ca: CertificateAuthority;
   readonly joinTokens: JoinTokens;
-  /** New root: published, acknowledged by everybody who is connected, then active. The old one stays trusted. */
-  rotate(): Promise<void>;
+  /**
+   * New root: published, acknowledged by everybody who is connected (10 s at most), then active. The old one stays trusted until
+   * every certificate of it has expired. @returns the node ids of who had not acknowledged it.
+   */
+  rotate(): Promise<readonly string[]>;
   problems(): readonly ConfigProblem[];
   close(): Promise<void>;
 }
@@ -92,20 +99,20 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
       services: [istioCertificateService({ ca, attestors: [joinTokens, new SvidRenewal(ca)] })],
       adminToken,
       ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }),
+      ...(options.maxStreamAgeMs === undefined ? {} : { limits: { maxAgeMs: options.maxStreamAgeMs } }),
       ...(options.allowInsecure ? { allowInsecure: true } : {}),
       ...(clock ? { clock } : {}),
       ...(logger ? { logger } : {}),
     });
-    const rotate = async () => {
-      await ca.authorities.prepare();
-      await controlPlane.bundleAcknowledged(10_000);
-      await ca.authorities.activate();
-    };
+    const rotate = rotation(ca, (timeoutMs) => controlPlane.bundleAcknowledged(timeoutMs));
+    const retirement = new RootRetirement(ca);
+    closing.push(() => retirement.close());
     addAdminRoutes(controlPlane, { ca, joinTokens, rotate });
     closing.push(() => controlPlane.close());
     const addresses = await controlPlane.start();
-    if (dataDir) writeFileSync(join(dataDir, 'root.pem'), ca.bundle().join(''));
-    closing.push(ca.onBundleChange(() => dataDir && writeFileSync(join(dataDir, 'root.pem'), ca.bundle().join(''))));
+    const publishRoots = () => dataDir && writeFileAtomically(join(dataDir, 'root.pem'), ca.bundle().join(''), 0o644);
+    publishRoots();
+    closing.push(ca.onBundleChange(publishRoots));
     return { ...addresses, adminToken, controlPlane, ca, joinTokens, rotate, problems: () => controlPlane.problems(), close };
   } catch (error) {
     await close();
@@ -115,11 +122,10 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
 
 function readOrMakeAdminToken(dataDir: string | undefined): string {
   const file = dataDir && join(dataDir, 'admin.token');
-  if (file && existsSync(file)) return readFileSync(file, 'utf8').trim();
+  // An empty one would lock the operator out.
+  const known = file && existsSync(file) ? readFileSync(file, 'utf8').trim() : '';
+  if (known !== '') return known;
   const token = randomBytes(32).toString('base64url');
-  if (file) {
-    writeFileSync(file, `${token}\n`, { mode: 0o600 });
-    chmodSync(file, 0o600);
-  }
+  if (file) writeFileAtomically(file, `${token}\n`, 0o600);
   return token;
 }

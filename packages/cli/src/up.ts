@@ -19,6 +19,7 @@ export interface UpOptions {
   tlsName?: readonly string[];
   svidTtl?: number;
   grace?: number;
+  maxStreamAge?: number;
   allowInsecure?: boolean;
 }
 
@@ -51,6 +52,7 @@ async function start(options: UpOptions, config: readonly string[], logger: Logg
       tlsNames: options.tlsName ?? [],
       ...(options.svidTtl === undefined ? {} : { svidTtlMs: options.svidTtl }),
       ...(options.grace === undefined ? {} : { graceMs: options.grace }),
+      ...(options.maxStreamAge === undefined ? {} : { maxStreamAgeMs: options.maxStreamAge }),
       allowInsecure: options.allowInsecure ?? false,
       logger,
     });

@@ -52,7 +52,7 @@ export class JoinTokens implements Attestor {
     const token: StoredToken = { workload, spiffeId: id.toString(), expiresAt, uses };
     await putJson(this.#store, keyOf(secret), token, { ifRevision: 0 });
     await this.#authority.audit.record({ event: 'token-create', token: nameOf(secret), workload, spiffeId: token.spiffeId, uses, expiresAt: new Date(expiresAt).toISOString() });
-    return formatJoinToken({ secret, rootSha256: sha256OfCertificate(this.#authority.authorities.active().certificate) });
+    return formatJoinToken({ secret, rootSha256: sha256OfCertificate(this.#authority.authorities.anchor().certificate) });
   }
 
   async attest({ bearer }: AttestationCall): Promise<Attestation | undefined> {

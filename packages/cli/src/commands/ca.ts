@@ -14,7 +14,7 @@ export function caCommand(print: (text: string) => void): Command {
   const show = sub('show', 'list the authorities: the active one signs, all of them are trusted', ({ data, controlPlane }) =>
     controlPlane ? callAdmin<Authorities>(controlPlane, 'GET', '/v1/ca', readAdminToken(data)) : import('../authority.js').then(({ showOffline }) => showOffline(data)),
   );
-  const rotate = sub('rotate', 'make a new root, publish it, and let it sign from now on; the old one stays trusted', ({ data, controlPlane }) =>
+  const rotate = sub('rotate', 'make a new root, publish it, and let it sign from now on; the old one stays trusted until its certificates have expired', ({ data, controlPlane }) =>
     controlPlane
       ? callAdmin<Authorities>(controlPlane, 'POST', '/v1/ca/rotate', readAdminToken(data))
       : import('../authority.js').then(({ rotateOffline }) => rotateOffline(data)),
@@ -34,7 +34,11 @@ export function caCommand(print: (text: string) => void): Command {
   }
 }
 
-function text({ trustDomain, authorities }: Authorities): string {
+function text({ trustDomain, authorities, unacknowledged = [], offline }: Authorities): string {
   const rows = authorities.map(({ authority, state, notAfter }) => `${state.padEnd(9)} ${authority.slice(0, 16)}…  until ${notAfter.slice(0, 10)}`);
-  return `trust domain ${trustDomain}\n${rows.join('\n')}\n`;
+  const notes = [
+    ...(offline ? ['no control plane was running: workloads learn of the new root when they connect to the next one'] : []),
+    ...(unacknowledged.length > 0 ? [`${unacknowledged.length} connected clients have not acknowledged the new root: ${unacknowledged.slice(0, 5).join(', ')}${unacknowledged.length > 5 ? ', …' : ''}`] : []),
+  ];
+  return `trust domain ${trustDomain}\n${[...rows, ...notes].join('\n')}\n`;
 }

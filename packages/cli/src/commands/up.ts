@@ -17,6 +17,7 @@ export function upCommand(output: Output): Command {
     .option('--tls-name <name>', "further DNS name or address in the control plane's certificate; may be given several times", collect)
     .option('--svid-ttl <duration>', 'lifetime of certificates (default 1h)', duration)
     .option('--grace <duration>', 'how long after a start no registration is withdrawn (default 30s)', duration)
+    .option('--max-stream-age <duration>', 'end discovery streams after about this long, so that clients spread anew over replicas (default: with their certificate)', duration)
     .option('--allow-insecure', 'let the plain-text port listen beyond loopback')
     .addHelpText('after', '\nPort 0 means any free port. WEFT_LOG sets the log level (debug, info, warn, error; default info); logs go to stderr.')
     .action(async (options: UpOptions) => {

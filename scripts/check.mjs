@@ -58,8 +58,36 @@ export function check(root) {
     }
     graph.set(file, edges);
   }
+  problems.push(...dependencyProblems(root, files));
   for (const cycle of cycles(graph)) problems.push(`import cycle: ${cycle.map((file) => relative(root, file)).join(' → ')}`);
   return problems;
+}
+
+/** Each package declares what its code imports, and nothing else. */
+function dependencyProblems(root, files) {
+  const problems = [];
+  for (const name of readdirSync(join(root, 'packages'))) {
+    const folder = join(root, 'packages', name);
+    const { dependencies = {}, peerDependencies = {} } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const used = { code: new Set(), tests: new Set() };
+    for (const file of files.filter((path) => path.startsWith(folder + sep))) {
+      const isTest = /\.test\.ts$|test-support|\/testing|\/test-|\/fixture/.test(file);
+      for (const specifier of namedPackages(readFileSync(file, 'utf8'))) used[isTest ? 'tests' : 'code'].add(specifier);
+    }
+    for (const specifier of used.code) {
+      if (!(specifier in dependencies) && !(specifier in peerDependencies)) problems.push(`packages/${name}/package.json: ${specifier} is imported but not declared`);
+    }
+    for (const declared of Object.keys(dependencies)) {
+      if (!used.code.has(declared) && !(used.tests.has(declared) && declared.startsWith('@weft/'))) problems.push(`packages/${name}/package.json: ${declared} is declared but not imported`);
+    }
+  }
+  return problems;
+}
+
+function namedPackages(text) {
+  const found = new Set(importsOf(text).map(({ specifier }) => specifier));
+  for (const match of text.matchAll(/createRequire\(import\.meta\.url\)\(\s*'([^']+)'/g)) found.add(match[1]);
+  return [...found].filter((specifier) => !/^(\.|node:)/.test(specifier)).map((specifier) => specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/'));
 }
 
 function sources(folder) {

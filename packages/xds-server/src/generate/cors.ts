@@ -1,4 +1,4 @@
-import { CorsPolicySchema, CorsSchema } from '@weft/xds-api/gen/envoy/extensions/filters/http/cors/v3/cors_pb';
+import { CorsPolicySchema, CorsSchema } from '@weft/xds-api/filter-cors';
 import type { CorsPolicy } from '../model/route-rule.js';
 import { extension, type Init } from './message.js';
 import { stringMatcher } from './string-match.js';

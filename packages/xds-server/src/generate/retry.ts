@@ -1,6 +1,6 @@
 // Retries: Istio's default policy unless the rule gives another (contracts.md 5).
 import { PreviousHostsPredicateSchema, type RetryPolicySchema } from '@weft/xds-api/route';
-import { PreviousPrioritiesConfigSchema } from '@weft/xds-api/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb';
+import { PreviousPrioritiesConfigSchema } from '@weft/xds-api/route';
 import type { RetryPolicy } from '../model/route-rule.js';
 import type { ProfileName } from './generator.js';
 import { duration, extension, type Init } from './message.js';

@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { formatProblem } from '../config/config-object.js';
 import { maxDocumentBytes } from './config-document.js';
-import { parseConfigFile } from './config-file.js';
+import { parseConfigFile, parseConfigFileInSlices } from './config-file.js';
 
 const read = (text: string) => parseConfigFile('mesh.yaml', text, 'files');
 const problems = (text: string) => read(text).problems.map(formatProblem);
@@ -72,4 +72,19 @@ it('raw resources are objects of their own, named by type and name', () => {
   expect(objects.map(({ metadata }) => metadata.name)).toEqual(['envoy.config.cluster.v3.Cluster/outbound|80||a', 'envoy.config.endpoint.v3.ClusterLoadAssignment/b']);
   expect(objects[1]?.position('resources[1]')).toEqual({ file: 'mesh.yaml', line: 3, column: 1 });
   expect(found.map(formatProblem)).toEqual(['mesh.yaml:4:1: resources[2]: must be an object with @type, the type URL of an xDS resource']);
+});
+
+it('lets others work between the documents of a large file', async () => {
+  const text = Array.from({ length: 20 }, (_, at) => `apiVersion: v1\nkind: Service\nmetadata: { name: s-${at} }\n`).join('---\n');
+  // Each document takes long.
+  let now = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 1000));
+  let turns = 0;
+  let counting = true;
+  const count = () => void (turns++, counting && setImmediate(count));
+  setImmediate(count);
+  const { objects, problems } = await parseConfigFileInSlices('f', text, 'test').finally(() => clock.mockRestore());
+  counting = false;
+  expect([objects.map(({ metadata }) => metadata.name), problems]).toEqual([Array.from({ length: 20 }, (_, at) => `s-${at}`), []]);
+  expect(turns).toBeGreaterThanOrEqual(19);
 });

@@ -14,12 +14,38 @@ type Data = Readonly<Record<string, unknown>>;
 type Locate = (path: string) => Position;
 
 export function parseConfigFile(file: string, text: string, source: string): ConfigFile {
+  const steps = parseSteps(file, text, source);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
+}
+
+/** How long a file may keep the process from its clients without a pause, milliseconds; a single document is not divided. */
+const sliceMs = 20;
+
+/** `parseConfigFile` with pauses: a large file must not hold up the streams of every client. */
+export async function parseConfigFileInSlices(file: string, text: string, source: string): Promise<ConfigFile> {
+  const steps = parseSteps(file, text, source);
+  let pausedAt = performance.now();
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+    if (performance.now() - pausedAt < sliceMs) continue;
+    await new Promise(setImmediate);
+    pausedAt = performance.now();
+  }
+}
+
+/** One step a document. */
+function* parseSteps(file: string, text: string, source: string): Generator<void, ConfigFile, void> {
   const result: ConfigFile = { objects: [], problems: [], incomplete: false };
   const fail = (reason: string, position: Position, field = '', object = '') => {
     result.incomplete = true;
     result.problems.push({ severity: 'error', reason, position, ...(field && { field }), ...(object && { object }) });
   };
   for (const document of splitDocuments(text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n'))) {
+    yield;
     const { value, errors } = parse(file, document);
     for (const { reason, position } of errors) fail(reason, position);
     if (errors.length > 0 || value === null || value === undefined) continue;

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { silentLogger, systemClock, type Clock, type Logger, type Timer } from '@weft/spiffe';
 import { objectKey } from '../config/config-object.js';
-import { parseConfigFile } from './config-file.js';
+import { parseConfigFileInSlices } from './config-file.js';
 import type { ConfigSink, ConfigSource } from './config-source.js';
 import { readTree, type Folders, type TreeFile } from './file-tree.js';
 import { FolderWatch } from './folder-watch.js';
@@ -147,7 +147,7 @@ export class FileSource implements ConfigSource {
       remember({ keys: known?.keys ?? new Set() });
       return;
     }
-    const { objects, problems, incomplete } = parseConfigFile(file.path, text, this.name);
+    const { objects, problems, incomplete } = await parseConfigFileInSlices(file.path, text, this.name);
     const keys = new Set(objects.map(objectKey));
     const lost = [...(known?.keys ?? [])].filter((key) => !keys.has(key));
     if (this.#closed) return;

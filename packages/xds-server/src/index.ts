@@ -19,3 +19,4 @@ export { noLocality, type Locality, type Workload, type WorkloadGroup } from './
 export type { ConfigSink, ConfigSource } from './source/config-source.js';
 export { FileSource } from './source/file-source.js';
 export type { RegistrationStatus } from './source/registration.js';
+export { TextSource } from './source/text-source.js';

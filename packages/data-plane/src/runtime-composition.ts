@@ -1,7 +1,7 @@
 // The composition root: every part of the engine is made here, once.
 import { CaSource, systemClock, TlsContexts } from '@weft/spiffe';
 import { loadBootstrap } from './bootstrap/load-bootstrap.js';
-import type { Environment } from './bootstrap/bootstrap.js';
+import type { Bootstrap, Environment } from './bootstrap/bootstrap.js';
 import { MeshError } from './errors.js';
 import type { FilterContext } from './filter/http-filter.js';
 import { controlPlaneCredentials, identitySource } from './bootstrap/identity.js';
@@ -59,6 +59,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   });
   // A control plane ends a stream with its SVID; moving before that leaves no gap.
   const unfollowIdentity = server.credentials.kind === 'identity' ? identity?.subscribe(() => xds.reconnect()) : undefined;
+  const unfollowDelay = server.credentials.kind === 'identity' ? identity?.onDelay?.((reason) => xds.delayed(reason)) : undefined;
   if (identity instanceof CaSource) followAuthorities(xds, types.secret, identity, logger);
 
   const stats = new Stats();
@@ -97,6 +98,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
     logger,
     clock,
     listenerName: serverListenerName(bootstrap.serverListenerTemplate),
+    ...(bootstrap.serverListenerTemplate === undefined && { absentHint: absentHint(bootstrap) }),
   });
 
   let closed: Promise<void> | undefined;
@@ -117,6 +119,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
         listeners.close();
         clusters.close();
         unfollowIdentity?.();
+        unfollowDelay?.();
         xds.close();
         identity?.close();
         await metricsServer.close();
@@ -141,6 +144,11 @@ function registryOnly(engine: OutboundEngine): OutboundEngine {
     start: (snapshot, head, downstream, streamOptions) => engine.start(snapshot, head, downstream, streamOptions),
     mayPassThrough: () => false,
   };
+}
+
+function absentHint({ node, workload: { namespace, name } }: Bootstrap): string {
+  if (node.metadata['AUTO_REGISTER_GROUP'] === undefined) return 'WEFT_WORKLOAD must name the WorkloadGroup that this process belongs to';
+  return `a server needs the WorkloadGroup ${namespace}/${name} that WEFT_WORKLOAD names`;
 }
 
 function serverListenerName(template: string | undefined): typeof inboundListenerName {

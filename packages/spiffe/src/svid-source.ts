@@ -18,6 +18,8 @@ export interface SvidSource {
   ready(signal?: AbortSignal): Promise<Identity>;
   /** Called with every later identity. @returns stops it. */
   subscribe(fn: (identity: Identity) => void): () => void;
+  /** Called when the first identity could not be had yet and is tried for again: who waits can say what for. @returns stops it. */
+  onDelay?(fn: (reason: Error) => void): () => void;
   close(): void;
 }
 
@@ -25,7 +27,9 @@ export interface SvidSource {
 export class IdentityHolder implements SvidSource {
   #identity: Identity | undefined;
   #failure: Error | undefined;
+  #delay: Error | undefined;
   readonly #subscribers = new Set<(identity: Identity) => void>();
+  readonly #delayListeners = new Set<(reason: Error) => void>();
   readonly #waiting = new Set<{ resolve(identity: Identity): void; reject(error: Error): void }>();
 
   current(): Identity | undefined {
@@ -35,12 +39,13 @@ export class IdentityHolder implements SvidSource {
   ready(signal?: AbortSignal): Promise<Identity> {
     if (this.#identity) return Promise.resolve(this.#identity);
     if (this.#failure) return Promise.reject(this.#failure);
-    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    if (signal?.aborted) return Promise.reject(this.#delay ?? (signal.reason as Error));
     const { promise, resolve, reject } = Promise.withResolvers<Identity>();
     const waiter = { resolve, reject };
     const abort = () => {
       this.#waiting.delete(waiter);
-      reject(signal?.reason as Error);
+      // "Timed out" helps nobody: what it waited for does.
+      reject(this.#delay ?? (signal?.reason as Error));
     };
     this.#waiting.add(waiter);
     signal?.addEventListener('abort', abort, { once: true });
@@ -54,10 +59,23 @@ export class IdentityHolder implements SvidSource {
     return () => void this.#subscribers.delete(own);
   }
 
+  onDelay(fn: (reason: Error) => void): () => void {
+    const own = (reason: Error) => fn(reason);
+    this.#delayListeners.add(own);
+    return () => void this.#delayListeners.delete(own);
+  }
+
+  /** There is no identity yet, and trying goes on. */
+  delay(reason: Error): void {
+    if (this.#identity) return;
+    this.#delay = reason;
+    for (const fn of this.#delayListeners) fn(reason);
+  }
+
   set(svid: X509Svid, bundles: ReadonlyMap<string, TrustBundle>): Identity {
     const identity: Identity = Object.freeze({ svid, bundles, generation: (this.#identity?.generation ?? 0) + 1 });
     this.#identity = identity;
-    this.#failure = undefined;
+    this.#failure = this.#delay = undefined;
     for (const { resolve } of this.#waiting) resolve(identity);
     this.#waiting.clear();
     for (const fn of this.#subscribers) {
@@ -81,5 +99,6 @@ export class IdentityHolder implements SvidSource {
   close(): void {
     this.fail(new Error('the SVID source is closed'));
     this.#subscribers.clear();
+    this.#delayListeners.clear();
   }
 }

@@ -34,6 +34,8 @@ export interface InboundListenersOptions {
   tls: TlsContexts | undefined;
   logger: Logger;
   clock?: Clock;
+  /** What usually is wrong where the control plane has no such Listener. */
+  absentHint?: string;
   /** The resource's name; Weft's own form where it is left out, `server_listener_resource_name_template` elsewhere. */
   listenerName?: (address: ListenAddress) => string;
 }
@@ -168,15 +170,18 @@ export class InboundListener {
 
   // Removed means that the control plane wants nothing served here, which is not the same as a control plane that is silent.
   #absent(reason: Error): void {
-    this.#options.logger.warn({ listener: this.name, reason: reason.message }, 'no inbound configuration: connections are refused');
+    const { absentHint: hint, logger } = this.#options;
+    logger.warn({ listener: this.name, reason: reason.message, ...(hint !== undefined && { hint }) }, 'no inbound configuration: connections are refused');
     this.#snapshot?.retire();
     this.#snapshot = undefined;
-    this.#absentReason = this.#refusal = new MeshError('WEFT_NO_CONFIG', `${this.name}: ${reason.message}`, { cause: reason });
+    this.#absentReason = this.#refusal = new MeshError('WEFT_NO_CONFIG', `${this.name}: ${hint === undefined ? reason.message : `the control plane has no such Listener: ${hint}`}`, { cause: reason });
     this.#rejectWaiting(this.#absentReason);
     this.#changed();
   }
 
   #failed(error: Error): void {
+    // Every attempt to reach a control plane that is away says so again.
+    if (this.#refusal?.message === error.message) return;
     this.#refusal = error;
     const what = this.#snapshot ? 'inbound configuration rejected, the former stays' : 'no inbound configuration yet';
     this.#options.logger.warn({ listener: this.name, reason: error.message }, what);

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
+import { MeshError } from '../errors.js';
 import type { Cluster } from './cluster.js';
 import { ClusterManager } from './cluster-manager.js';
 import { clusterConfig, clusterContext, endpoints, FakeXds, resourceType } from './test-support.js';
@@ -72,6 +73,19 @@ describe('cluster manager', () => {
     xds.send('cluster/c', clusterConfig());
     xds.send('endpoints/c', endpoints([['a']]));
     expect(handle.cluster).not.toBe(pinned);
+  });
+
+  it('is waited for while the control plane cannot be reached: that is no answer', () => {
+    const { xds, manager } = setup();
+    const handle = manager.acquire('c');
+    const unreachable = new MeshError('WEFT_NO_CONFIG', 'unreachable');
+    xds.watcher('cluster/c').onError(unreachable);
+    expect([handle.state, handle.error]).toEqual(['pending', unreachable]);
+    xds.send('cluster/c', clusterConfig());
+    xds.watcher('endpoints/c').onError(unreachable);
+    expect(handle.state).toBe('pending');
+    xds.send('endpoints/c', endpoints([['a']]));
+    expect([handle.state, handle.error]).toEqual(['ready', undefined]);
   });
 
   it('errors end the waiting where nothing good is known, and change nothing where something is', () => {

@@ -1,6 +1,7 @@
 // Clusters by name: subscribed to while somebody holds them, shared by all who do.
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '@weft/spiffe';
+import { MeshError } from '../errors.js';
 import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
 import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -190,8 +191,10 @@ class ClusterEntry {
 
   #onError(error: Error): void {
     this.error = error;
-    // With a good version in force the error is only to be shown.
-    if (this.cluster?.ready !== true) this.#become('error');
+    // With a good version in force the error is only to be shown. And what the control plane could not be asked for may still come: a
+    // snapshot that serves must not be given up for one that lacks it.
+    const unreachable = error instanceof MeshError && error.code === 'WEFT_NO_CONFIG';
+    if (this.cluster?.ready !== true && !(unreachable && this.state === 'pending')) this.#become('error');
   }
 
   #retire(): void {

@@ -97,6 +97,13 @@ export class AdsClient implements XdsClient {
     });
   }
 
+  /** Why no connection can even be tried yet, for whoever waits: without an identity there is nothing to connect with. */
+  delayed(reason: Error): void {
+    if (this.#closed || this.#live?.connectedSince !== undefined) return;
+    this.#lastError = new MeshError('WEFT_NO_CONFIG', reason.message, { cause: reason });
+    this.#table.fail(this.#lastError);
+  }
+
   /** Moves to a new connection (and so to the newest identity). The present one serves until the new one is up. */
   reconnect(): void {
     if (this.#closed || this.#live?.connectedSince === undefined) return;

@@ -52,6 +52,10 @@ export class CaSource implements SvidSource {
   #rootsPem: string | undefined;
   /** Saved with the identity: see {@link StoredIdentity}. */
   #pin = '';
+  /** Why the saved identity is left aside, for the error that follows where nothing else can take its place. */
+  #notLoaded = '';
+  /** What an earlier run saved has run out. */
+  #expired = false;
   #saving: Promise<void> = Promise.resolve();
 
   /** @throws {TypeError} for an address that is none, or a root PEM without certificates. */
@@ -81,6 +85,10 @@ export class CaSource implements SvidSource {
 
   subscribe(fn: (identity: Identity) => void): () => void {
     return this.#holder.subscribe(fn);
+  }
+
+  onDelay(fn: (reason: Error) => void): () => void {
+    return this.#holder.onDelay(fn);
   }
 
   close(): void {
@@ -116,6 +124,7 @@ export class CaSource implements SvidSource {
         this.#holder.set(stored.svid, new Map([[stored.bundle.trustDomain, stored.bundle]]));
         return;
       }
+      this.#expired = true;
     }
     for (let wait = 1000; !this.#abort.signal.aborted; wait = Math.min(wait * 1.6, 30_000)) {
       try {
@@ -128,7 +137,8 @@ export class CaSource implements SvidSource {
           this.#holder.fail(error instanceof Error ? error : new Error(String(error)));
           return;
         }
-        this.#logger.warn({ err: error, address: this.#options.address, retryInMs: wait }, 'no SVID yet: the control plane cannot be reached');
+        this.#logger.warn({ err: error, address: this.#options.address, retryInMs: Math.round(wait) }, 'no SVID yet: the control plane cannot be reached');
+        this.#holder.delay(new Error(`the control plane ${this.#options.address} cannot be reached: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
       }
       await delay(this.#clock, wait * (0.8 + 0.4 * (this.#options.random ?? Math.random)()), this.#abort.signal);
     }
@@ -138,11 +148,13 @@ export class CaSource implements SvidSource {
     try {
       const stored = await this.#state?.load();
       if (stored && !this.#pinned(stored)) {
+        this.#notLoaded = '; the saved identity is of another authority than the one configured now';
         this.#logger.warn({ spiffeId: stored.svid.id.toString() }, 'the saved identity is of another authority than the one configured now; it is left aside');
         return undefined;
       }
       return stored;
     } catch (error) {
+      this.#notLoaded = `; the saved identity cannot be used: ${error instanceof Error ? error.message : String(error)}`;
       this.#logger.warn({ err: error }, 'the saved identity cannot be used');
       return undefined;
     }
@@ -180,7 +192,7 @@ export class CaSource implements SvidSource {
     const now = this.#clock.now();
     const current = this.#holder.current()?.svid;
     const svid = current?.isValidAt(now) ? current : undefined;
-    if (!svid && this.#options.token === undefined) throw new FinalError(current ? 'the SVID has expired and there is no token to get a new one with' : 'no token to get the first SVID with');
+    if (!svid && this.#options.token === undefined) throw new FinalError(current || this.#expired ? 'the SVID has expired and there is no token to get a new one with (`weft token create`)' : `no token to get the first SVID with (\`weft token create\`)${this.#notLoaded}`);
     const { csrPem, keyPem } = await createCsr(svid && { uri: svid.id.toString() });
     const { ttlSeconds = 0, token } = this.#options;
     const answer = await createCertificate({ server: this.#server, rootsPem: this.#rootsPem, csrPem, ttlSeconds, ...(svid ? { svid } : { token }) }, signal);
@@ -196,7 +208,7 @@ export class CaSource implements SvidSource {
     const { rootPem, token } = this.#options;
     if (rootPem !== undefined) return rootPem;
     const pin = token === undefined ? undefined : parseJoinToken(token);
-    if (!pin) throw new FinalError('nothing vouches for the control plane: give its root certificate, or a join token (which pins it)');
+    if (!pin) throw new FinalError(`nothing vouches for the control plane: give its root certificate, or a join token (which pins it)${this.#notLoaded}`);
     return fetchPinnedRoot(this.#server, pin.rootSha256, AbortSignal.any([signal, AbortSignal.timeout(10_000)]));
   }
 

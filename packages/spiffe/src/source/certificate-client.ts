@@ -5,7 +5,7 @@ import { createSecureContext } from 'node:tls';
 import { isIP } from 'node:net';
 import type { X509Svid } from '../x509-svid.js';
 import { PeerVerificationError } from '../peer-verifier.js';
-import { controlPlaneNameError, type HostPort } from './first-contact.js';
+import { controlPlaneNameError, notTls, type HostPort } from './first-contact.js';
 
 const definition = serviceDefinition(IstioCertificateService);
 const method = definition.createCertificate;
@@ -54,7 +54,7 @@ export async function createCertificate({ server, rootsPem, csrPem, ttlSeconds, 
         request,
         metadata,
         { deadline: Date.now() + deadlineMs },
-        (error: ServiceError | null, response?: IstioCertificateResponse) => (error ? reject(refused ?? untrusted(error) ?? error) : resolve(response?.certChain ?? [])),
+        (error: ServiceError | null, response?: IstioCertificateResponse) => (error ? reject(refused ?? untrusted(error) ?? notTls(error.details, server) ?? error) : resolve(response?.certChain ?? [])),
       );
       cancel = () => call.cancel();
     });

@@ -65,6 +65,10 @@ export class FileSource implements SvidSource {
     return this.#holder.subscribe(fn);
   }
 
+  onDelay(fn: (reason: Error) => void): () => void {
+    return this.#holder.onDelay(fn);
+  }
+
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -100,6 +104,7 @@ export class FileSource implements SvidSource {
       this.#seen = content;
       this.#holder.set(svid, new Map([[bundle.trustDomain, bundle]]));
     } catch (error) {
+      this.#holder.delay(error instanceof Error ? error : new Error(String(error)));
       this.#logger.warn({ err: error, certificateFile, privateKeyFile, caCertificateFile }, this.#holder.current() ? 'the new identity files do not fit; the last good identity stays' : 'no identity yet');
     }
   }

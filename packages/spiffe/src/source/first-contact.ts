@@ -40,7 +40,7 @@ function shownCertificates(host: string, port: number, signal: AbortSignal): Pro
     const socket = connect({ host, port, ALPNProtocols: ['h2'], minVersion: 'TLSv1.3', rejectUnauthorized: false, ...(isIP(host) === 0 && { servername: host }) });
     const fail = (error: Error) => {
       socket.destroy();
-      reject(error);
+      reject(notTls(error.message, { host, port }) ?? error);
     };
     const abort = () => fail(signal.reason as Error);
     if (signal.aborted) abort();
@@ -62,6 +62,12 @@ function shownCertificates(host: string, port: number, signal: AbortSignal): Pro
       socket.destroy();
     });
   });
+}
+
+/** OpenSSL's words for a peer that answered in plain text lead nobody to the cause. */
+export function notTls(message: string, { host, port }: HostPort): Error | undefined {
+  if (!/wrong version number|packet length too long|record layer failure/i.test(message)) return undefined;
+  return new Error(`${host}:${port} does not speak TLS: is it the plain-text or the HTTP port of \`weft up\`? The one to give is printed as xds-tls=`);
 }
 
 /**

@@ -183,6 +183,9 @@ export class InboundListener {
     // Every attempt to reach a control plane that is away says so again.
     if (this.#refusal?.message === error.message) return;
     this.#refusal = error;
+    // A control plane that is away is reported where the stream is; it takes nothing from a port that has its configuration.
+    const rejected = error instanceof MeshError && error.code === 'WEFT_RESOURCE_INVALID';
+    if (this.#snapshot && !rejected) return;
     const what = this.#snapshot ? 'inbound configuration rejected, the former stays' : 'no inbound configuration yet';
     this.#options.logger.warn({ listener: this.name, reason: error.message }, what);
   }

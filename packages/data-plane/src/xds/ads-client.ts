@@ -53,6 +53,8 @@ export class AdsClient implements XdsClient {
   #agreed = false;
   #answered = false;
   #shortLived = false;
+  /** Since the last answer, somebody was told that there is none. */
+  #unanswered = false;
   #lastError: Error | undefined;
   #timer: Timer | undefined;
   #flushing = false;
@@ -181,6 +183,7 @@ export class AdsClient implements XdsClient {
     const { protocol } = stream;
     if (stream !== this.#live || !protocol) return;
     stream.answered = true;
+    this.#unanswered = false;
     this.#agreed = true;
     this.#backoff.reset();
     this.#retireOutgoing();
@@ -234,7 +237,9 @@ export class AdsClient implements XdsClient {
     if (again) return this.#connect();
     const reason = error?.message ?? 'the stream ended without an answer';
     this.#lastError = error instanceof MeshError ? error : new MeshError('WEFT_NO_CONFIG', `the control plane ${target.address} does not answer: ${reason}`, { cause: error });
-    logger.warn({ address: target.address, reason }, 'the control plane does not answer');
+    // Once an outage: attempts go on for as long as it lasts.
+    logger[this.#unanswered ? 'debug' : 'warn']({ address: target.address, reason }, 'the control plane does not answer');
+    this.#unanswered = true;
     if (!stream.answered) this.#table.fail(this.#lastError);
     if (!this.#closed) this.#later(() => this.#connect());
   }

@@ -184,8 +184,7 @@ export class InboundListener {
     if (this.#refusal?.message === error.message) return;
     this.#refusal = error;
     // A control plane that is away is reported where the stream is; it takes nothing from a port that has its configuration.
-    const rejected = error instanceof MeshError && error.code === 'WEFT_RESOURCE_INVALID';
-    if (this.#snapshot && !rejected) return;
+    if (this.#snapshot && error instanceof MeshError && error.code === 'WEFT_NO_CONFIG') return;
     const what = this.#snapshot ? 'inbound configuration rejected, the former stays' : 'no inbound configuration yet';
     this.#options.logger.warn({ listener: this.name, reason: error.message }, what);
   }

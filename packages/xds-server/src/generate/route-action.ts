@@ -77,9 +77,12 @@ function clusterSpecifier(profile: ProfileName, destinations: readonly WeightedD
   };
 }
 
-/** 0 turns the timeout off, as Istio does; left unset, Envoy would take 15 s. A smaller grpc-timeout of the request counts. */
+/**
+ * 0 turns the timeout off, as Istio does; left unset, Envoy would take 15 s. A smaller grpc-timeout of the request counts: by the
+ * deprecated field, since with max_stream_duration.grpc_timeout_header_max Envoy ignores `timeout` altogether.
+ */
 function timeouts(profile: ProfileName, timeoutMs: number): RouteActionInit {
-  if (profile !== 'grpc') return { timeout: duration(timeoutMs), maxStreamDuration: { grpcTimeoutHeaderMax: duration(timeoutMs) } };
+  if (profile !== 'grpc') return { timeout: duration(timeoutMs), maxGrpcTimeout: duration(timeoutMs) };
   return timeoutMs > 0 ? { maxStreamDuration: { maxStreamDuration: duration(timeoutMs) } } : {};
 }
 

@@ -75,7 +75,7 @@ describe('a Weft client that dials a service', () => {
         route: {
           cluster: `outbound|8080||${host}`,
           timeout: '0s',
-          maxStreamDuration: { grpcTimeoutHeaderMax: '0s' },
+          maxGrpcTimeout: '0s',
           retryPolicy: {
             retryOn: 'connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes',
             numRetries: 2,

@@ -8,11 +8,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startMesh } from '@weft/cli';
 
-/** Starts everything, and sets this process up as the workload `default/client`. */
-export async function benchMesh(protocol) {
+/** A control plane in this process; `environment` makes a process a workload. */
+export async function controlPlane(configuration) {
   const folder = mkdtempSync(join(tmpdir(), 'weft-bench-'));
-  const ports = await Promise.all([freePort(), freePort(), freePort()]);
-  writeFileSync(join(folder, 'mesh.yaml'), configuration(protocol, ports));
+  writeFileSync(join(folder, 'mesh.yaml'), configuration);
   // In this process it would share the client's event loop; but it is idle once everybody has subscribed.
   const mesh = await startMesh({ config: [join(folder, 'mesh.yaml')], dataDir: join(folder, 'data'), xdsPort: 0, xdsTlsPort: 0, httpPort: 0 });
   const environment = async (workload, account) => {
@@ -20,6 +19,17 @@ export async function benchMesh(protocol) {
     writeFileSync(tokenFile, await mesh.joinTokens.create({ workload: `default/${workload}`, identity: `default/${account}` }), { mode: 0o600 });
     return { WEFT_CONTROL_PLANE: mesh.xdsTls, WEFT_WORKLOAD: `default/${workload}`, WEFT_TOKEN_FILE: tokenFile };
   };
+  const close = async () => {
+    await mesh.close();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { environment, close };
+}
+
+/** Starts everything, and sets this process up as the workload `default/client`. */
+export async function benchMesh(protocol) {
+  const ports = await Promise.all([freePort(), freePort(), freePort()]);
+  const { environment, close } = await controlPlane(configuration(protocol, ports));
   const server = spawn(process.execPath, [fileURLToPath(new URL('bench-server.mjs', import.meta.url)), protocol, ...ports.map(String)], {
     env: { ...process.env, ...(await environment('echo', 'echo')) },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -31,8 +41,7 @@ export async function benchMesh(protocol) {
     async close() {
       server.kill('SIGKILL');
       await once(server, 'exit');
-      await mesh.close();
-      rmSync(folder, { recursive: true, force: true });
+      await close();
     },
   };
 }

@@ -7,8 +7,8 @@ import type { UpstreamFailure } from '../stream/response-head.js';
 /** gRPC clients expect UNAVAILABLE here (gRFC A28), where Envoy's mapping of 404 would say UNIMPLEMENTED. */
 export const routeNotFound: LocalReply = { status: 404, grpcStatus: 14, body: '', flag: 'NR', details: 'route_not_found' };
 
-export function clusterNotFound(status: number, name: string): LocalReply {
-  return { status, grpcStatus: 14, body: `no cluster ${name || '(unnamed)'}`, flag: 'NC', details: 'cluster_not_found' };
+export function clusterNotFound(status: number, name: string, why?: Error): LocalReply {
+  return { status, grpcStatus: 14, body: `no cluster ${name || '(unnamed)'}${why ? `: ${why.message}` : ''}`, flag: 'NC', details: 'cluster_not_found' };
 }
 
 export const responseTimeout: LocalReply = { status: 504, grpcStatus: 4, body: 'upstream request timeout', flag: 'UT', details: 'response_timeout' };

@@ -140,7 +140,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     }
     this.#action = action;
     // 5. The cluster: a missing one fails only the requests that were routed to it.
-    if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName));
+    if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName)));
     // 6. Retries and timeouts before the head is edited: they take the caller's control headers out of it.
     const head = this.#head;
     this.#retry = RetryState.of(route.retryPolicy, head);

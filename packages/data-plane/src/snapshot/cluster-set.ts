@@ -30,6 +30,13 @@ export class ClusterSet {
     return found;
   }
 
+  /** What is known of those that are not there, by name. */
+  missing(): ReadonlyMap<string, Error> {
+    const found = new Map<string, Error>();
+    for (const { name, cluster, error } of this.#handles) if (!cluster && error) found.set(name, error);
+    return found;
+  }
+
   release(): void {
     this.#released = true;
     for (const handle of this.#handles) handle.release();

@@ -10,5 +10,7 @@ export interface OutboundListenerSnapshot {
   readonly filters: FilterChain;
   /** Every cluster the routes name and that exists; a missing one affects only the routes that use it (503, NC). */
   readonly clusters: ReadonlyMap<string, UpstreamCluster>;
+  /** Why the others are not there, as far as it is known. */
+  readonly missing?: ReadonlyMap<string, Error>;
   readonly maxStreamDurationMs: number;
 }

@@ -63,7 +63,7 @@ describe('circuit breakers', () => {
 
 describe('choosing a host', () => {
   it('answers 503 with UH where there is none', () => {
-    expect(choose(cluster({}, endpoints([])))).toEqual({ status: 503, flag: 'UH', details: 'no_healthy_upstream', body: 'no healthy upstream' });
+    expect(choose(cluster({}, endpoints([])))).toEqual({ status: 503, flag: 'UH', details: 'no_healthy_upstream', body: 'no healthy upstream: c has no endpoints' });
   });
 
   it('drops what the control plane wants dropped, before anything else', () => {

@@ -91,7 +91,7 @@ export class Cluster implements UpstreamCluster {
       if (Math.floor(this.#context.random() * denominator) < numerator) return dropOverload(category);
     }
     if (!this.#breaker.allows(context.priority)) return overflow();
-    return this.#pick(context) ?? noHealthyUpstream();
+    return this.#pick(context) ?? noHealthyUpstream(this.#whyNone());
   }
 
   begin(host: Host, priority: RoutePriority): void {
@@ -135,6 +135,14 @@ export class Cluster implements UpstreamCluster {
     const most = context.hostSelectionAttempts ?? 1;
     for (let reselection = 1; reselection <= most && host !== undefined && attempted.includes(host); reselection++) host = this.#picker.pick({ ...context, reselection });
     return host;
+  }
+
+  #whyNone(): string {
+    const { hosts, name } = this;
+    if (hosts.length === 0) return `${name} has no endpoints`;
+    const ejected = hosts.filter((host) => host.ejected).length;
+    const unhealthy = hosts.filter(({ config: { health } }) => health !== 'healthy' && health !== 'unknown' && health !== 'degraded').length;
+    return `none of the ${hosts.length} endpoints of ${name} can be chosen (${unhealthy} unhealthy, ${ejected} ejected)`;
   }
 
   #makePicker(): PriorityPicker {

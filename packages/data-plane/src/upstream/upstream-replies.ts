@@ -12,8 +12,9 @@ export function overflow(): LocalReply {
   };
 }
 
-export function noHealthyUpstream(): LocalReply {
-  return { status: 503, body: 'no healthy upstream', flag: 'UH', details: 'no_healthy_upstream' };
+/** @param why no host could be chosen: Envoy's body alone leaves everybody guessing. */
+export function noHealthyUpstream(why: string): LocalReply {
+  return { status: 503, body: `no healthy upstream: ${why}`, flag: 'UH', details: 'no_healthy_upstream' };
 }
 
 /** The control plane asked for a share of the requests to be dropped (ClusterLoadAssignment.policy.drop_overloads). */

@@ -122,6 +122,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
         unfollowDelay?.();
         xds.close();
         identity?.close();
+        if (identity instanceof CaSource) await identity.saved();
         await metricsServer.close();
       })();
       return closed;

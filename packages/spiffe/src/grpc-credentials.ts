@@ -1,5 +1,7 @@
 import { CallCredentials, ChannelCredentials, ServerCredentials, type ChannelOptions } from '@grpc/grpc-js';
 import { isIP } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { endWithCertificates } from './connection-expiry.js';
 import { controlPlaneNameError } from './source/first-contact.js';
 import type { TlsContexts, UpstreamTlsOptions } from './tls-context.js';
 
@@ -79,7 +81,11 @@ class MeshChannelCredentials extends ChannelCredentials {
       return fixed._createSecureConnector(target, this.#named(target.path, channelOptions), ownCalls);
     };
     return {
-      connect: async (socket) => connector().connect(socket),
+      connect: async (socket) => {
+        const connected = await connector().connect(socket);
+        if (connected.socket instanceof TLSSocket) endWithCertificates(connected.socket);
+        return connected;
+      },
       waitForReady: async () => void (await this.#contexts.ready()),
       getCallCredentials: () => ownCalls,
       destroy: () => undefined,

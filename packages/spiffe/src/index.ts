@@ -10,6 +10,7 @@ export { issued, peerName, PeerVerificationError, verifyChain, verifyPeerName } 
 export { identityIn, peerIdentity, verifyResumed, type PeerIdentity } from './peer-identity.js';
 export { IdentityHolder, type Identity, type SvidSource } from './svid-source.js';
 export { TlsContexts, type ServerTls, type UpstreamTls, type UpstreamTlsOptions } from './tls-context.js';
+export { endWithCertificates } from './connection-expiry.js';
 export { createCsr, encodeCsr, type KeyAndCsr } from './csr.js';
 export { formatJoinToken, parseJoinToken, sha256OfCertificate, type JoinToken } from './join-token.js';
 export { renewAt, Rotation, type RotationOptions } from './rotation.js';

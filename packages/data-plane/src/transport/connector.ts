@@ -1,6 +1,7 @@
 // Connections to one endpoint: TCP, and TLS made with the newest identity each time.
 import net from 'node:net';
 import tls from 'node:tls';
+import { endWithCertificates } from '@weft/spiffe';
 
 /** A connection could not be made. Nothing of any request was sent. */
 export class UpstreamConnectError extends Error {
@@ -71,7 +72,10 @@ export function connect(target: ConnectTarget, callback: (error: UpstreamConnect
   socket.once(tlsOptions ? 'secureConnect' : 'connect', () => {
     // Neither chain nor name of a resumed session was checked. We never offer one; a peer that resumes is not trusted.
     if (tlsOptions && (socket as tls.TLSSocket).isSessionReused()) settle(new UpstreamConnectError('identity', `${shown} resumed a TLS session`));
-    else settle(null);
+    else {
+      if (tlsOptions) endWithCertificates(socket as tls.TLSSocket);
+      settle(null);
+    }
   });
   return () => {
     if (settled) return;

@@ -91,6 +91,11 @@ export class CaSource implements SvidSource {
     return this.#holder.onDelay(fn);
   }
 
+  /** Resolves when the newest identity is in the state directory: a token that was used up for it must not be lost with the process. */
+  saved(): Promise<void> {
+    return this.#saving;
+  }
+
   close(): void {
     this.#abort.abort(new Error('the SVID source is closed'));
     this.#rotation.close();

@@ -8,6 +8,7 @@ import { MeshDispatcher } from './http/mesh-dispatcher.js';
 import { Passage, type OutboundTrafficPolicy } from './http/passage.js';
 import { meshRequest, type MeshRequestOptions, type MeshResponse, type RequestServices } from './http/request.js';
 import { InFlight, type Running } from './in-flight.js';
+import { Mirrors } from './mirrors.js';
 
 export interface MeshClientOptions {
   readonly engine: OutboundEngine;
@@ -26,6 +27,7 @@ const builtInFetch = globalThis.fetch;
 export class MeshClient {
   readonly dispatcher: MeshDispatcher;
   readonly #inFlight = new InFlight();
+  readonly #mirrors = new Mirrors();
   readonly #drainTimeoutMs: number;
   readonly #transport: HttpTransport;
   readonly #grpcTransport: GrpcTransport;
@@ -39,7 +41,7 @@ export class MeshClient {
     this.#drainTimeoutMs = drainTimeoutMs;
     this.#transport = new HttpTransport({ tls });
     this.#grpcTransport = new GrpcTransport({ tls });
-    const counted = { engine, started: (running: Running) => this.#inFlight.add(running), ended: (running: Running) => this.#inFlight.remove(running), closed: () => this.#closing !== undefined };
+    const counted = { engine, mirrors: this.#mirrors, started: (running: Running) => this.#inFlight.add(running), ended: (running: Running) => this.#inFlight.remove(running), closed: () => this.#closing !== undefined };
     const exchange: ExchangeServices = { ...counted, transport: this.#transport };
     const passage = new Passage(engine, outboundTrafficPolicy);
     this.dispatcher = new MeshDispatcher({ services: exchange, passage, replayBytes });
@@ -77,6 +79,7 @@ export class MeshClient {
     this.#uninstall?.();
     this.dispatcher.refuse();
     await this.#inFlight.drained(this.#drainTimeoutMs);
+    this.#mirrors.close();
     this.#grpcTransport.close();
     await this.#transport.close();
   }

@@ -19,8 +19,17 @@ export interface EchoServer {
   close(): void;
 }
 
-/** `fail` answers calls with only trailers of that status, while it returns one. */
-export async function echoServer(options: { fail?: () => number | undefined; credentials?: ServerCredentials; port?: number } = {}): Promise<EchoServer> {
+export interface EchoOptions {
+  /** Answers calls with only trailers of that status, while it returns one. */
+  fail?: () => number | undefined;
+  /** Unary calls are never answered. */
+  hang?: boolean;
+  onMessage?: (method: string, message: string) => void;
+  credentials?: ServerCredentials;
+  port?: number;
+}
+
+export async function echoServer(options: EchoOptions = {}): Promise<EchoServer> {
   const state = { calls: [] as string[], metadata: new Metadata() };
   const failing = (name: string, metadata: Metadata) => {
     state.calls.push(name);
@@ -31,7 +40,8 @@ export async function echoServer(options: { fail?: () => number | undefined; cre
   const unary: handleUnaryCall<Buffer, Buffer> = (call, callback) => {
     const failure = failing('Unary', call.metadata);
     if (failure) return callback(failure);
-    if (String(call.request) === 'hang') return;
+    options.onMessage?.('Unary', String(call.request));
+    if (options.hang || String(call.request) === 'hang') return;
     call.sendMetadata(Metadata.fromHttp2Headers({ 'x-initial': 'a', 'x-bin-bin': Buffer.from([1, 2]).toString('base64') }));
     callback(null, call.request, Metadata.fromHttp2Headers({ 'x-trailer': 'z' }));
   };
@@ -49,7 +59,10 @@ export async function echoServer(options: { fail?: () => number | undefined; cre
   const bidi: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
     const failure = failing('Bidi', call.metadata);
     if (failure) return void call.emit('error', failure);
-    call.on('data', (chunk: Buffer) => call.write(chunk)).on('end', () => call.end());
+    call.on('data', (chunk: Buffer) => {
+      options.onMessage?.('Bidi', String(chunk));
+      call.write(chunk);
+    }).on('end', () => call.end());
   };
   const server = new Server();
   server.addService(echoService, { Unary: unary, ClientStream: clientStream, ServerStream: serverStream, Bidi: bidi } as UntypedServiceImplementation);

@@ -20,6 +20,8 @@ export interface Service {
   endpoint?: (port: number) => Partial<EndpointConfig>;
   retryPolicy?: RetryPolicyConfig;
   includeRequestAttemptCount?: boolean;
+  /** Services added before whose clusters the routes name, too. */
+  clusters?: readonly string[];
   filters?: readonly HttpFilterConfig[];
 }
 
@@ -56,7 +58,8 @@ export class HandMadeMesh {
     };
     const routes = new RouteTable({ name, virtualHosts: [virtualHost], mutations: noMutations, mostSpecificHeaderMutationsWins: false, ignorePortInHostMatching: false, maxDirectResponseBodySize: 4096, filterOverrides: noOverrides });
     const filters = new FilterChain(service.filters ?? [], { random: Math.random, now: Date.now, setTimeout: (run, ms) => systemClock.setTimeout(run, ms) });
-    const snapshot = { name: `${name}:80`, routes, filters, clusters: new Map([[clusterName, cluster]]), maxStreamDurationMs: 0 };
+    const clusters = new Map([name, ...(service.clusters ?? [])].map((other) => [`outbound|80||${other}`, this.clusters.get(other)!]));
+    const snapshot = { name: `${name}:80`, routes, filters, clusters, maxStreamDurationMs: 0 };
     this.states.set(`${name}:80`, { snapshot, state: 'ready', wait: async () => undefined });
     return this;
   }

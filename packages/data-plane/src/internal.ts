@@ -6,7 +6,7 @@ export { pathOnly, type RequestHead } from './stream/request-head.js';
 export type { ResponseHead, StreamEnd, UpstreamFailure } from './stream/response-head.js';
 export type { StreamInfo } from './stream/stream-info.js';
 export { currentContext, runInContext, type RequestContext } from './context/request-context.js';
-export type { Downstream, UpstreamAttempt } from './outbound/downstream.js';
+export type { Downstream, MirrorAttempt, UpstreamAttempt } from './outbound/downstream.js';
 export { Engine, type EngineOptions, type ListenerSource, type ListenerState } from './outbound/engine.js';
 export { MeshNames, type MeshNamesOptions } from './outbound/mesh-names.js';
 export type { Lookup, OutboundEngine, OutboundStream, StreamOptions } from './outbound/outbound-engine.js';

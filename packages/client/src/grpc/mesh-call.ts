@@ -1,6 +1,7 @@
 // One call of the application: grpc-js's Call on one side, the engine's port on the other. All four kinds of calls.
-import { grpc, grpcStatusOf, HeaderMap, MeshError, UpstreamConnectError, type Downstream, type GrpcTransport, type LocalReply, type Lookup, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
+import { grpc, grpcStatusOf, HeaderMap, MeshError, UpstreamConnectError, type Downstream, type GrpcTransport, type LocalReply, type Lookup, type MirrorAttempt, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
 import type { Running } from '../in-flight.js';
+import type { Mirrors } from '../mirrors.js';
 import { CallAttempt, type AttemptListener } from './call-attempt.js';
 import type { Call, CallCredentials, InterceptingListener, MessageContext, Metadata, StatusObject } from './call-types.js';
 import { MessageQueue } from './message-queue.js';
@@ -9,6 +10,7 @@ import { headersOf, metadataOf } from './metadata.js';
 export interface CallServices {
   readonly engine: OutboundEngine;
   readonly transport: GrpcTransport;
+  readonly mirrors: Mirrors;
   started(running: Running): void;
   ended(running: Running): void;
 }
@@ -31,6 +33,14 @@ export interface CallOptions {
 /** gRPC's own default for what a call keeps for its retries. */
 const replayBytes = 1024 * 1024;
 let numberOfCalls = 0;
+
+/** Of a mirror: everything is read, for only then does its status come. */
+const dropped: AttemptListener = {
+  onRequestSent() {},
+  onForward: ({ call }) => call.startRead(),
+  onMessage: ({ call }) => call.startRead(),
+  onStatus() {},
+};
 
 export class MeshCall implements Call, Downstream, AttemptListener, Running {
   readonly #services: CallServices;
@@ -83,7 +93,7 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
 
   halfClose(): void {
     if (this.#outside) return this.#outside.halfClose();
-    this.#queue.closed = true;
+    this.#queue.close();
     this.#attempt?.pump();
   }
 
@@ -128,6 +138,19 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   }
 
   connect(attempt: UpstreamAttempt): void {
+    this.#connect(attempt, this.#queue, this);
+  }
+
+  whenWhole(send: () => void): void {
+    this.#queue.whenWhole(send);
+  }
+
+  mirror(attempt: MirrorAttempt): void {
+    this.#services.mirrors.add(attempt);
+    this.#connect(attempt, this.#queue.copy(), dropped);
+  }
+
+  #connect(attempt: UpstreamAttempt, queue: MessageQueue, owner: AttemptListener): void {
     const { head, deadline } = attempt;
     const until = deadline === Infinity ? Infinity : Date.now() + (deadline - performance.now());
     let channel: ReturnType<GrpcTransport['channel']>;
@@ -140,9 +163,10 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
       attempt.onFailure({ kind, message: (error as Error).message, cause: (error as Error).cause });
       return;
     }
-    this.#attempt = new CallAttempt(this, attempt, call, this.#queue);
+    const made = new CallAttempt(owner, attempt, call, queue);
+    if (owner === this) this.#attempt = made;
     // The host was chosen; waiting for another connection to it would only hide that it is gone.
-    this.#attempt.start(metadataOf(head.headers, { ...this.#metadata!.getOptions(), waitForReady: false }), () => channel.getConnectivityState(false) === grpc.connectivityState.READY, attempt.cluster.config.connectTimeoutMs);
+    made.start(metadataOf(head.headers, { ...this.#metadata!.getOptions(), waitForReady: false }), () => channel.getConnectivityState(false) === grpc.connectivityState.READY, attempt.cluster.config.connectTimeoutMs);
   }
 
   reply(reply: LocalReply): void {

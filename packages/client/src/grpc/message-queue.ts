@@ -14,6 +14,9 @@ export class MessageQueue {
   /** Messages before it may be gone. */
   #forgotten = 0;
   #forgetting = false;
+  /** Waits for the last message; until then nothing is forgotten. */
+  #whenWhole: (() => void) | undefined;
+  #sent = 0;
   bytes = 0;
   closed = false;
 
@@ -34,7 +37,33 @@ export class MessageQueue {
     this.#messages.push(message);
     this.bytes += message.message.length;
     this.#keptBytes += message.message.length;
-    if (this.#keptBytes > this.#limit) this.#forgetting = true;
+    if (this.#keptBytes <= this.#limit) return;
+    this.#forgetting = true;
+    this.#whenWhole = undefined;
+  }
+
+  /** No message follows. */
+  close(): void {
+    this.closed = true;
+    const use = this.#whenWhole;
+    this.#whenWhole = undefined;
+    use?.();
+    this.sent(this.#sent);
+  }
+
+  /** Runs `use` once all messages are there, where they are not more than is kept. */
+  whenWhole(use: () => void): void {
+    if (this.#forgetting) return;
+    if (this.closed) use();
+    else this.#whenWhole = use;
+  }
+
+  /** For a call of its own; only once it is whole. */
+  copy(): MessageQueue {
+    const copy = new MessageQueue(this.#limit);
+    for (const message of this.#messages) copy.add({ message: message!.message, flags: message!.flags, callback: undefined });
+    copy.close();
+    return copy;
   }
 
   get(index: number): OutgoingMessage | undefined {
@@ -48,7 +77,8 @@ export class MessageQueue {
 
   /** The present attempt has sent all before `index`. */
   sent(index: number): void {
-    if (!this.#forgetting) return;
+    this.#sent = index;
+    if (!this.#forgetting || this.#whenWhole) return;
     for (; this.#forgotten < index; this.#forgotten++) this.#messages[this.#forgotten] = undefined;
   }
 }

@@ -1,14 +1,17 @@
 // One HTTP request of the application: the engine decides, this moves. Chunks go from the host's pool to the caller without passing the engine.
-import { HeaderMap, MeshError, type Downstream, type HttpTransport, type LocalReply, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
+import { HeaderMap, MeshError, type Downstream, type HttpTransport, type LocalReply, type MirrorAttempt, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
 import type { Dispatcher } from 'undici';
 import type { Running } from '../in-flight.js';
 import { AttemptHandler, type AttemptOwner } from './attempt-handler.js';
+import type { Mirrors } from '../mirrors.js';
+import { Mirror } from './mirror.js';
 import type { RequestBody } from './request-body.js';
 import { headerObject, rawList, type HeaderObject, type RawHeaders } from './response-head.js';
 
 export interface ExchangeServices {
   readonly engine: OutboundEngine;
   readonly transport: HttpTransport;
+  readonly mirrors: Mirrors;
   /** Counts exchanges, so that closing can wait for them. */
   started(running: Running): void;
   ended(running: Running): void;
@@ -74,6 +77,21 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
   connect(attempt: UpstreamAttempt): void {
     const handler = new AttemptHandler(this, attempt);
     this.#attempt = handler;
+    this.#dispatch(attempt, this.body, this.#options, handler);
+  }
+
+  whenWhole(send: () => void): void {
+    if (this.body) this.body.whenWhole(send);
+    else send();
+  }
+
+  mirror(attempt: MirrorAttempt): void {
+    const body = this.body?.copy();
+    this.#services.mirrors.add(attempt);
+    this.#dispatch(attempt, body, {}, new AttemptHandler(new Mirror(attempt, body), attempt));
+  }
+
+  #dispatch(attempt: UpstreamAttempt, body: RequestBody | undefined, { headersTimeout, bodyTimeout, blocking, reset }: ExchangeOptions, handler: AttemptHandler): void {
     let dispatcher: Dispatcher;
     try {
       dispatcher = this.#services.transport.dispatcher(attempt.host, attempt.cluster);
@@ -81,20 +99,18 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
       handler.onResponseError(null, error as Error);
       return;
     }
-    const { head } = attempt;
+    const { head, idleTimeoutMs } = attempt;
     const headers = ['host', head.authority];
     const { raw } = head.headers;
     for (let i = 0; i < raw.length; i++) headers.push(raw[i]!);
-    const { headersTimeout, bodyTimeout, blocking, reset } = this.#options;
-    const idle = attempt.idleTimeoutMs;
     dispatcher.dispatch(
       {
         path: head.path,
         method: head.method,
         headers,
-        body: this.body ? (this.body.open() as Buffer) : null,
-        headersTimeout: earlier(headersTimeout, idle),
-        bodyTimeout: earlier(bodyTimeout, idle),
+        body: body ? (body.open() as Buffer) : null,
+        headersTimeout: earlier(headersTimeout, idleTimeoutMs),
+        bodyTimeout: earlier(bodyTimeout, idleTimeoutMs),
         ...(blocking !== undefined && { blocking }),
         ...(reset !== undefined && { reset }),
       },

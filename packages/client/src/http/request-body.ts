@@ -13,6 +13,10 @@ export interface RequestBody {
   readonly bytes: number;
   /** Why the application's own stream failed. */
   readonly error: Error | undefined;
+  /** Runs `use` once all of it is kept: now, or when the stream ends. Never where it is longer than what is kept. Once a body. */
+  whenWhole(use: () => void): void;
+  /** For another request, which may outlive this one; only once it is whole. */
+  copy(): RequestBody;
   /** Lets go of a stream that nobody reads any more. */
   close(): void;
 }
@@ -47,6 +51,14 @@ class FixedBody implements RequestBody {
     return this.#value;
   }
 
+  whenWhole(use: () => void): void {
+    use();
+  }
+
+  copy(): RequestBody {
+    return this;
+  }
+
   close(): void {}
 }
 
@@ -59,6 +71,7 @@ class StreamBody implements RequestBody {
   #overflowed = false;
   #ended = false;
   #pulling: Promise<Chunk | undefined> | undefined;
+  #whenWhole: (() => void) | undefined;
   bytes = 0;
   error: Error | undefined;
 
@@ -85,6 +98,15 @@ class StreamBody implements RequestBody {
     }
   }
 
+  whenWhole(use: () => void): void {
+    if (this.#ended && this.replayable) use();
+    else this.#whenWhole = use;
+  }
+
+  copy(): RequestBody {
+    return new FixedBody(Buffer.concat(this.#kept.map((chunk) => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk))));
+  }
+
   close(): void {
     this.#kept = [];
     if (this.#ended) return;
@@ -105,6 +127,7 @@ class StreamBody implements RequestBody {
       const { done, value } = await this.#iterator.next();
       if (done === true) {
         this.#ended = true;
+        if (!this.#overflowed) this.#whenWhole?.();
         return undefined;
       }
       const length = Buffer.byteLength(value);

@@ -32,12 +32,27 @@ export interface UpstreamAttempt {
   onEnd(end: StreamEnd): void;
 }
 
+/** A copy of the request at a host of a mirror. Its whole answer is read and dropped, `onHead` always says `forward`. */
+export interface MirrorAttempt extends UpstreamAttempt {
+  /** Set by the adapter: told once when it is over, however it ended. */
+  onOver: (() => void) | undefined;
+  /** Ends it with the host now, which says nothing about the host. */
+  cancel(reason: Error): void;
+}
+
 /** Implemented by adapters, one object a request. */
 export interface Downstream {
   /** Sends the request of this attempt to its host; the body from the start each time. */
   connect(attempt: UpstreamAttempt): void;
   /** Whether the request body can still be sent again from its start (bounded replay buffer, no stream consumed past it). */
   readonly replayable: boolean;
+  /**
+   * Runs `send` once the whole body can be sent another time: now for bodies at hand, else at their end. Never where the body does
+   * not end or is longer than the replay buffer. At most once a request.
+   */
+  whenWhole(send: () => void): void;
+  /** Sends the body to a mirror too; only from within `whenWhole`. The caller must not notice anything of it. */
+  mirror(attempt: MirrorAttempt): void;
   /** The request ends here with this answer. Headers are already encoded by filters. */
   reply(reply: LocalReply): void;
   /** A forwarded response broke off, or ran into a timeout after its head: end the caller's stream with this error. */

@@ -20,6 +20,7 @@ import type { Downstream } from './downstream.js';
 import { callerGone, clusterNotFound, durationTimeout, responseTimeout, routeNotFound, upstreamFailed } from './local-replies.js';
 import type { OutboundStream, StreamOptions } from './outbound-engine.js';
 import { RetryState } from './retry-state.js';
+import { shadow } from './shadow.js';
 import { timeoutsOf, type Timeouts } from './timeouts.js';
 import { UpstreamRequest, type AttemptOwner } from './upstream-request.js';
 
@@ -204,6 +205,16 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     // Under the request's own trace context, with instrumentation of undici and grpc-js told to keep quiet: one span a request, not two.
     if (this.#trace) this.#trace.run(() => this.#downstream.connect(attempt));
     else this.#downstream.connect(attempt);
+    // Mirrors last, so that the request itself does not wait for them; once, and only where it has a host (Envoy).
+    if (attempt.number === 1 && action.mirrors.length > 0) this.#mirror(action, timeouts);
+  }
+
+  #mirror({ mirrors }: ForwardActionConfig, { routeMs, idleMs }: Timeouts): void {
+    const trace = this.#trace;
+    const { clock } = this.#services;
+    shadow(mirrors, this.#head, this.#downstream, (send) => (trace ? trace.run(send) : send()), {
+      clusters: this.#snapshot.clusters, clock, random: () => this.#services.random(), hash: this.#hash, deadline: this.#deadline, timeoutMs: routeMs, idleTimeoutMs: idleMs,
+    });
   }
 
   // 9. The response's head: first whether another attempt follows, since nothing that was passed on can be taken back.

@@ -11,7 +11,7 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import { Host } from '../upstream/host.js';
 import type { AttemptOutcome, UpstreamCluster } from '../upstream/upstream-cluster.js';
-import type { Downstream, UpstreamAttempt } from './downstream.js';
+import type { Downstream, MirrorAttempt, UpstreamAttempt } from './downstream.js';
 import { OutboundRequest } from './outbound-stream.js';
 import type { StreamOptions } from './outbound-engine.js';
 
@@ -62,7 +62,23 @@ export class TestDownstream implements Downstream {
   readonly aborted: number[] = [];
   readonly replies: LocalReply[] = [];
   readonly broken: Error[] = [];
+  readonly mirrors: MirrorAttempt[] = [];
   replayable = true;
+  /** Set: the body is not whole yet; calling it makes it so. */
+  becomeWhole: (() => void) | undefined;
+
+  constructor({ whole }: { whole: boolean }) {
+    if (!whole) this.becomeWhole = () => undefined;
+  }
+
+  whenWhole(send: () => void): void {
+    if (this.becomeWhole) this.becomeWhole = send;
+    else send();
+  }
+
+  mirror(attempt: MirrorAttempt): void {
+    this.mirrors.push(attempt);
+  }
 
   connect(attempt: UpstreamAttempt): void {
     attempt.abort = () => void this.aborted.push(attempt.number);
@@ -97,12 +113,16 @@ export interface TestStreamOptions {
   hosts?: number;
   maxStreamDurationMs?: number;
   includeAttemptCount?: boolean;
+  /** Whether the body is at hand from the start. Default true. */
+  whole?: boolean;
+  random?: () => number;
 }
 
 export function testStream(options: TestStreamOptions = {}) {
   const { action = {}, headers = {}, protocol = 'http', filters } = options;
   const cluster = new TestCluster(options.hosts);
-  const downstream = new TestDownstream();
+  const mirror = new TestCluster(1);
+  const downstream = new TestDownstream({ whole: options.whole ?? true });
   const clock = new FakeClock();
   const ended: StreamInfo[] = [];
   const retryPolicy: RetryPolicyConfig | undefined = options.retryPolicy && {
@@ -121,10 +141,10 @@ export function testStream(options: TestStreamOptions = {}) {
   });
   const snapshot = {
     name: 'payments:80', routes, filters: { forRoute: () => filters && { start: () => filters } } as unknown as OutboundListenerSnapshot['filters'],
-    clusters: new Map([['payments', cluster]]), maxStreamDurationMs: options.maxStreamDurationMs ?? 0,
+    clusters: new Map([['payments', cluster], ['mirror', mirror]]), maxStreamDurationMs: options.maxStreamDurationMs ?? 0,
   };
   const head: RequestHead = { protocol, method: 'POST', scheme: 'http', authority: 'payments', path: '/pay', headers: HeaderMap.from(headers) };
-  const stream = new OutboundRequest({ telemetry: { start: () => undefined, end: (info) => void ended.push(info) }, clock, random: () => 1 }, snapshot, head, downstream, options.stream);
+  const stream = new OutboundRequest({ telemetry: { start: () => undefined, end: (info) => void ended.push(info) }, clock, random: options.random ?? (() => 1) }, snapshot, head, downstream, options.stream);
   stream.run();
-  return { stream, cluster, downstream, clock, ended, head };
+  return { stream, cluster, mirror, downstream, clock, ended, head };
 }

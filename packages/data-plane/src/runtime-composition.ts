@@ -19,6 +19,7 @@ import { OutboundListeners } from './snapshot/outbound-listeners.js';
 import { accessLogSink } from './telemetry/access-log.js';
 import { IstioTelemetry } from './telemetry/istio-telemetry.js';
 import { defaultLogger } from './telemetry/logger.js';
+import { principalOf } from './telemetry/own-principal.js';
 import { metricsServerOf } from './telemetry/metrics-server.js';
 import { bridgeToRegistry } from './telemetry/prometheus.js';
 import { Stats } from './telemetry/stats.js';
@@ -68,7 +69,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   const telemetry = new IstioTelemetry({
     stats,
     workload,
-    principal: () => identity?.current()?.svid.id.toString(),
+    principal: principalOf(identity),
     accessLog: accessLogSink(options.accessLog, (error) => logger.error({ err: error }, 'the access log cannot be written')),
     tracing: new Tracing(() => workload),
     nodeId: bootstrap.node.id,

@@ -27,6 +27,17 @@ interface Series {
   responseBytes: Histogram;
 }
 
+/** Who to whom: everything that labels are made of, but how a request ended. */
+interface Edge {
+  readonly direction: StreamInfo['direction'];
+  readonly protocol: StreamInfo['protocol'];
+  readonly mutualTls: boolean;
+  readonly destination: StreamInfo['destination'];
+  readonly principal: string | undefined;
+  readonly own: string | undefined;
+  readonly outcomes: Map<number | string, Series>;
+}
+
 const heldSeries = 10_000;
 
 export class IstioMetrics {
@@ -35,7 +46,9 @@ export class IstioMetrics {
   readonly #duration: Family<Histogram>;
   readonly #requestBytes: Family<Histogram>;
   readonly #responseBytes: Family<Histogram>;
-  #held = new Map<string, Series>();
+  // By the peer's workload, which is one object for all its requests; by its principal where it did not say.
+  readonly #edges = new Map<WorkloadInfo | string, Edge[]>();
+  #held = 0;
 
   constructor(stats: Stats, options: IstioMetricsOptions) {
     this.#options = options;
@@ -57,18 +70,16 @@ export class IstioMetrics {
 
   /** Our own labels changed. */
   forget(): void {
-    this.#held = new Map();
+    this.#edges.clear();
+    this.#held = 0;
   }
 
   #series(info: StreamInfo): Series {
-    const peer = info.peerWorkload;
     const principal = info.direction === 'outbound' ? info.upstreamSpiffeId : info.peer?.spiffeId;
     const own = this.#options.principal();
-    // Everything that a label is made of and that may differ between two requests of this process.
-    const key = `${info.direction}|${info.protocol}|${info.status}|${info.grpcStatus ?? ''}|${info.flags.length > 0 ? info.flags.join() : ''}|${info.mutualTls}|${info.destination?.host ?? ''}|${principal ?? ''}|${own ?? ''}|${
-      peer ? `${peer.name}|${peer.namespace}|${peer.canonicalService}|${peer.canonicalRevision}|${peer.cluster}` : ''
-    }`;
-    const held = this.#held.get(key);
+    const edge = this.#edge(info, principal, own);
+    const outcome = outcomeOf(info);
+    const held = edge.outcomes.get(outcome);
     if (held) return held;
     const labels = this.#labels(info, principal, own);
     const series = {
@@ -77,10 +88,24 @@ export class IstioMetrics {
       requestBytes: this.#requestBytes.series(...labels),
       responseBytes: this.#responseBytes.series(...labels),
     };
-    // Peers can vary what the key is made of.
-    if (this.#held.size >= heldSeries) this.#held = new Map();
-    this.#held.set(key, series);
+    edge.outcomes.set(outcome, series);
+    this.#held++;
     return series;
+  }
+
+  #edge(info: StreamInfo, principal: string | undefined, own: string | undefined): Edge {
+    const key = info.peerWorkload ?? principal ?? '';
+    const { direction, protocol, mutualTls, destination } = info;
+    // Peers can vary what edges and outcomes are made of.
+    if (this.#held >= heldSeries) this.forget();
+    let edges = this.#edges.get(key);
+    if (!edges) this.#edges.set(key, (edges = []));
+    for (const edge of edges) {
+      if (edge.destination === destination && edge.direction === direction && edge.protocol === protocol && edge.mutualTls === mutualTls && edge.principal === principal && edge.own === own) return edge;
+    }
+    const edge: Edge = { direction, protocol, mutualTls, destination, principal, own, outcomes: new Map() };
+    edges.push(edge);
+    return edge;
   }
 
   #labels(info: StreamInfo, peerPrincipal: string | undefined, ownPrincipal: string | undefined): string[] {
@@ -102,6 +127,14 @@ export class IstioMetrics {
       outbound ? 'unknown' : info.mutualTls ? 'mutual_tls' : 'none',
     ];
   }
+}
+
+/** A number where it says everything: most requests end without flags, and building a text for each costs more than all of the rest. */
+function outcomeOf({ status, grpcStatus, flags }: StreamInfo): number | string {
+  if (flags.length > 0) return `${status}|${grpcStatus ?? ''}|${flags.join()}`;
+  if (grpcStatus === undefined) return status;
+  // What a peer says its status is may be any number.
+  return grpcStatus >= 0 && grpcStatus < 1000 ? 1000 * (grpcStatus + 1) + status : `${status}|${grpcStatus}|`;
 }
 
 function known(value: string | undefined): string {

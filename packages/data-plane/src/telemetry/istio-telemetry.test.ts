@@ -60,6 +60,25 @@ describe('Istio metrics', () => {
     expect(text.match(/^istio_requests_total.*$/gm)!.map((line) => [/response_code="([^"]*)"/.exec(line)![1], /reporter="([^"]*)"/.exec(line)![1], line.split(' ').at(-1)])).toEqual([['200', 'destination', '2'], ['201', 'destination', '1'], ['overflow', 'destination', '2']]);
   });
 
+  it('keep requests apart that differ only in how they ended', () => {
+    const t = telemetry();
+    for (const over of [{ status: 200 }, { status: 200, grpcStatus: 0 }, { status: 200, grpcStatus: 14 }, { status: 200, grpcStatus: 70_000 }, { status: 503, flags: ['UH'] as const }, { status: 503 }, { status: 503, flags: ['UH'] as const }]) {
+      t.end(testInfo({ ...over, flags: [...(over.flags ?? [])] }), undefined, testHead());
+    }
+    const ends = labelsOf(t.stats).map((labels) => [labels['response_code'], labels['grpc_response_status'], labels['response_flags']].join());
+    expect(ends).toEqual(['200,,-', '200,0,-', '200,14,-', '200,70000,-', '503,,UH', '503,,-']);
+  });
+
+  it('keep edges apart that share a peer', () => {
+    const t = telemetry();
+    const peerWorkload = testWorkload('orders');
+    const [one, other] = ['a', 'b'].map((name) => ({ host: `${name}.shop`, name, namespace: 'shop' }));
+    const peer = (serviceAccount: string) => ({ spiffeId: `spiffe://cluster.local/ns/shop/sa/${serviceAccount}`, trustDomain: 'cluster.local' });
+    for (const over of [{ destination: one! }, { destination: other! }, { destination: one! }, { destination: one!, peer: peer('x'), mutualTls: true }, { destination: one!, peer: peer('y'), mutualTls: true }, { direction: 'outbound' as const }]) t.end(testInfo({ peerWorkload, ...over }), undefined, testHead());
+    const edges = labelsOf(t.stats).map((labels) => [labels['reporter'], labels['destination_service_name'], labels['source_principal']].join());
+    expect(edges).toEqual(['destination,a,unknown', 'destination,b,unknown', 'destination,a,spiffe://cluster.local/ns/shop/sa/x', 'destination,a,spiffe://cluster.local/ns/shop/sa/y', 'source,unknown,unknown']);
+  });
+
   it('say what the control plane says this workload is, once it says it', () => {
     const t = telemetry();
     t.end(testInfo(), undefined, testHead());
@@ -85,6 +104,22 @@ describe('peer metadata', () => {
     t.responseHead(outbound, undefined, { headers });
     expect(outbound.peerWorkload).toMatchObject({ name: 'orders', canonicalRevision: 'v1' });
     expect(headers.raw).toEqual([]);
+  });
+
+  it('is one object for all requests of a workload, in the namespace of its certificate', () => {
+    const t = telemetry();
+    const header = testHead();
+    t.start(testInfo({ direction: 'outbound' }), header);
+    const workloadOf = (namespace?: string) => {
+      const info = testInfo({ ...(namespace !== undefined && { peer: { spiffeId: `spiffe://cluster.local/ns/${namespace}/sa/a`, trustDomain: 'cluster.local', namespace } }) });
+      t.start(info, { ...testHead(), headers: header.headers.clone() });
+      return info.peerWorkload;
+    };
+    expect(workloadOf()).toMatchObject({ namespace: 'shop' });
+    expect(workloadOf('bank')).toMatchObject({ name: workloadOf()!.name, namespace: 'bank' });
+    expect(workloadOf('shop')).toBe(workloadOf());
+    expect(workloadOf('bank')).toBe(workloadOf('bank'));
+    expect(workloadOf('mint')).toMatchObject({ namespace: 'mint' });
   });
 
   it.each(['%%%', 'AAAA', 'x'.repeat(9000)])('that cannot be read is dropped: %.10s', (value) => {

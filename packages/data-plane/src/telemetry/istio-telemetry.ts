@@ -2,13 +2,12 @@
 import { currentContext } from '../context/request-context.js';
 import type { HeaderMap } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
-import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 import { accessLogEntry, type AccessLogSink } from './access-log.js';
 import { IstioMetrics } from './istio-metrics.js';
 import { encodePeerMetadata, peerMetadataHeader, peerMetadataIdHeader, PeerMetadataReader } from './peer-metadata.js';
 import type { Stats } from './stats.js';
-import type { Telemetry, TelemetryStream } from './telemetry.js';
+import type { OutgoingHeaders, Telemetry, TelemetryStream } from './telemetry.js';
 import { readTraceContext, type RequestSpan, type TraceContext, type Tracing } from './tracing.js';
 
 export interface IstioTelemetryOptions {
@@ -56,14 +55,14 @@ export class IstioTelemetry implements Telemetry {
   }
 
   // Reads `headers` only where there is something to do: adapters make them on first use.
-  responseHead(info: StreamInfo, stream: TelemetryStream | undefined, head: Pick<ResponseHead, 'headers'>): void {
+  responseHead(info: StreamInfo, stream: TelemetryStream | undefined, head: OutgoingHeaders): void {
     if (info.direction === 'outbound') {
       const header = takePeerMetadata(head.headers);
       const claimed = header === undefined ? undefined : this.#peers.read(header);
       if (claimed) info.peerWorkload ??= claimed;
     } else if (stream instanceof InboundTelemetryStream && stream.exchangesMetadata) {
-      head.headers.set(peerMetadataHeader, this.#peerMetadata);
-      head.headers.set(peerMetadataIdHeader, this.#nodeId);
+      setHeader(head, peerMetadataHeader, this.#peerMetadata);
+      setHeader(head, peerMetadataIdHeader, this.#nodeId);
     }
   }
 
@@ -92,14 +91,19 @@ export class IstioTelemetry implements Telemetry {
   #startInbound(info: StreamInfo, head: RequestHead): TelemetryStream {
     const header = takePeerMetadata(head.headers);
     if (header !== undefined) {
-      const claimed = this.#peers.read(header);
-      // A workload may say its name, not its namespace: that is in its certificate.
-      if (claimed) info.peerWorkload = info.peer?.namespace === undefined || info.peer.namespace === claimed.namespace ? claimed : { ...claimed, namespace: info.peer.namespace };
+      const workload = this.#peers.read(header, info.peer?.namespace);
+      if (workload) info.peerWorkload = workload;
     }
     const parent = readTraceContext(head.headers);
     const span = this.#tracing?.inbound(info, parent);
+    if (!span && !parent) return header === undefined ? silent : exchanging;
     return new InboundTelemetryStream(span?.context ?? parent, span, header !== undefined);
   }
+}
+
+function setHeader(head: OutgoingHeaders, name: string, value: string): void {
+  if (head.setHeader) head.setHeader(name, value);
+  else head.headers.set(name, value);
 }
 
 function takePeerMetadata(headers: HeaderMap): string | undefined {
@@ -137,3 +141,7 @@ class InboundTelemetryStream implements TelemetryStream {
     return this.span ? this.span.run(fn) : fn();
   }
 }
+
+// Without a trace, which is most often: nothing in them is of one request.
+const silent = new InboundTelemetryStream(undefined, undefined, false);
+const exchanging = new InboundTelemetryStream(undefined, undefined, true);

@@ -17,19 +17,32 @@ export function encodePeerMetadata(workload: WorkloadInfo): string {
   return Buffer.from(toBinary(StructSchema, struct)).toString('base64');
 }
 
-/** Decodes headers of peers, each distinct one once. */
-export class PeerMetadataReader {
-  readonly #known = new Map<string, WorkloadInfo | undefined>();
+interface Known {
+  readonly claimed: WorkloadInfo | undefined;
+  /** The same with the namespace of the certificate it came with last. */
+  corrected?: WorkloadInfo;
+}
 
-  /** Undefined where it says nothing that can be read. */
-  read(header: string): WorkloadInfo | undefined {
+/** Decodes headers of peers, each distinct one once, so that every request of a workload is given the same object. */
+export class PeerMetadataReader {
+  readonly #known = new Map<string, Known>();
+
+  /**
+   * Undefined where it says nothing that can be read. `namespace`: the one in the peer's certificate; a workload may say its name, not
+   * where it lives.
+   */
+  read(header: string, namespace?: string): WorkloadInfo | undefined {
     if (header.length > longestHeader) return undefined;
-    if (this.#known.has(header)) return this.#known.get(header);
-    const workload = decode(header);
-    // Peers choose the header: forget the oldest instead of growing.
-    if (this.#known.size >= knownHeaders) this.#known.delete(this.#known.keys().next().value as string);
-    this.#known.set(header, workload);
-    return workload;
+    let known = this.#known.get(header);
+    if (!known) {
+      known = { claimed: decode(header) };
+      // Peers choose the header: forget the oldest instead of growing.
+      if (this.#known.size >= knownHeaders) this.#known.delete(this.#known.keys().next().value as string);
+      this.#known.set(header, known);
+    }
+    const { claimed, corrected } = known;
+    if (!claimed || namespace === undefined || claimed.namespace === namespace) return claimed;
+    return corrected?.namespace === namespace ? corrected : (known.corrected = Object.freeze({ ...claimed, namespace }));
   }
 }
 

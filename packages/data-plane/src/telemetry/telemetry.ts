@@ -15,11 +15,17 @@ export interface Telemetry {
    * The head of a response that is about to go on (to the application outbound, to the peer inbound). Peer metadata is taken
    * from it, or written into it where the peer sent its own.
    */
-  responseHead?(info: StreamInfo, stream: TelemetryStream | undefined, head: Pick<ResponseHead, 'headers'>): void;
+  responseHead?(info: StreamInfo, stream: TelemetryStream | undefined, head: OutgoingHeaders): void;
   /** The control plane said which workload this process is. */
   describe?(workload: WorkloadInfo): void;
   /** Once per request: Istio's counter and histogram, the access log line, the span's end. */
   end(info: StreamInfo, stream: TelemetryStream | undefined, head: RequestHead, responseHeaders?: HeaderMap): void;
+}
+
+/** Headers of a response that are about to leave. */
+export interface OutgoingHeaders extends Pick<ResponseHead, 'headers'> {
+  /** Replaces one header without making `headers`, where the adapter makes them only for those who read them. */
+  setHeader?(name: string, value: string): void;
 }
 
 export interface TelemetryStream {

@@ -24,6 +24,7 @@ export { addressText, connectionInfo } from './inbound/peer-identity.js';
 export type { Runtime } from './runtime.js';
 export type { RouterSpelling } from './stream/stream-info.js';
 export { prometheusText } from './telemetry/prometheus.js';
+export type { OutgoingHeaders } from './telemetry/telemetry.js';
 export type { FilterResult } from './filter/http-filter.js';
 export { defaultLogger, type Logger } from './telemetry/logger.js';
 export { grpcFailure } from './transport/grpc-failure.js';

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { LocalReply } from '@weft/data-plane/internal';
 import { connectionOf, rememberConnection, type AcceptedConnection } from '../listener/accepted-connection.js';
 import type { HttpTarget } from '../target.js';
-import { handleRequest, openStream, type NodeHandlerOptions } from './node-handler.js';
+import { handleRequest, noChain, openStream, proceed, type NodeHandlerOptions } from './node-handler.js';
 
 // Envoy's clients keep idle connections for an hour; the side that closes first should be the client, or requests race with the close.
 const keepAliveTimeoutMs = 3_660_000;
@@ -74,10 +74,11 @@ export function createInnerHttp2Server(target: HttpTarget, options: NodeHandlerO
 /** Policy comes before the protocol changes: afterwards nothing can be judged (security.md T10). */
 function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, app: Server, options: NodeHandlerOptions): void {
   const connection = connectionOf(request.socket);
-  const opened = connection && openStream(request, connection.info, options);
-  if (!opened) return void socket.destroy();
-  if (!('stream' in opened)) return refuse(socket, opened);
-  const { stream, result, proceed } = opened;
+  if (!connection) return void socket.destroy();
+  const chain = options.inbound.chainFor(connection.info);
+  if (!chain) return refuse(socket, noChain(options.inbound));
+  const opened = openStream(request, connection.info, chain, options);
+  const { stream, result } = opened;
   options.requests.begin();
   let status = 101;
   socket.once('close', () => {
@@ -85,7 +86,7 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, app: Se
     options.requests.end();
   });
   const settle = (reply: LocalReply | undefined) => {
-    const refused = reply ?? proceed();
+    const refused = reply ?? proceed(request, opened);
     if (!refused) return stream.run(() => void app.emit('upgrade', request, socket, head));
     status = refused.status;
     refuse(socket, refused);

@@ -1,6 +1,6 @@
 // From a node request through the inbound engine to the application's handler.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ConnectionInfo, Drain, FilterResult, InboundListener, InboundStream, RouterSpelling } from '@weft/data-plane/internal';
+import type { ConnectionInfo, Drain, FilterChainRuntime, FilterResult, InboundListener, InboundStream, LocalReply, RequestHead, RouterSpelling } from '@weft/data-plane/internal';
 import { applyHead, requestHead } from './request-head.js';
 import { sendReply, watchResponse } from './response.js';
 
@@ -16,45 +16,51 @@ export interface NodeHandlerOptions {
 
 /** `next` runs inside the request's context, once policy lets it. */
 export function handleRequest(request: IncomingMessage, response: ServerResponse, connection: ConnectionInfo, options: NodeHandlerOptions, next: () => void): void {
-  const opened = openStream(request, connection, options);
-  if (!('stream' in opened)) return sendReply(response, opened, undefined);
-  const { stream, proceed, result } = opened;
+  const chain = options.inbound.chainFor(connection);
+  if (!chain) return sendReply(response, noChain(options.inbound), undefined);
+  const opened = openStream(request, connection, chain, options);
+  const { stream, result } = opened;
   options.requests.begin();
-  watchResponse(request, response, stream, { closing: () => options.closing(request), onEnd: () => options.requests.end() });
-  const settle = (reply: Awaited<FilterResult>) => {
-    if (response.destroyed) return;
-    const refused = reply ?? proceed();
-    if (refused) sendReply(response, refused, stream);
-    else stream.run(next);
-  };
-  if (result instanceof Promise) result.then(settle, () => response.destroy());
-  else settle(result);
+  watchResponse(request, response, stream, options);
+  if (!(result instanceof Promise)) return settle(request, response, opened, result, next);
+  result.then((reply) => settle(request, response, opened, reply, next), () => response.destroy());
+}
+
+function settle(request: IncomingMessage, response: ServerResponse, opened: OpenedStream, reply: LocalReply | undefined, next: () => void): void {
+  if (response.destroyed) return;
+  const refused = reply ?? proceed(request, opened);
+  if (refused) sendReply(response, refused, opened.stream);
+  else opened.stream.run(next);
 }
 
 export interface OpenedStream {
-  stream: InboundStream;
-  result: FilterResult;
-  /** Writes what the engine changed into the request; a reply where that is not possible any more. */
-  proceed(): Awaited<FilterResult>;
+  readonly stream: InboundStream;
+  readonly result: FilterResult;
+  readonly head: RequestHead;
+  /** The path as it came, where it may not become another. */
+  readonly fixedPath: string | undefined;
 }
 
-export function openStream(request: IncomingMessage, connection: ConnectionInfo, { inbound, router, pathIsFixed }: NodeHandlerOptions): OpenedStream | NonNullable<Awaited<FilterResult>> {
-  const chain = inbound.chainFor(connection);
-  if (!chain) {
-    const reason = inbound.tlsMode === 'unknown' ? 'no inbound configuration' : 'this connection is not allowed by the mesh: mutual TLS is required';
-    return { status: inbound.tlsMode === 'unknown' ? 503 : 403, body: reason, details: 'filter_chain_not_found', headers: [['connection', 'close']] };
-  }
+export function openStream(request: IncomingMessage, connection: ConnectionInfo, chain: FilterChainRuntime, { inbound, router, pathIsFixed }: NodeHandlerOptions): OpenedStream {
   const { head, refusal } = requestHead(request, connection.tls);
-  const before = head.headers.raw.slice();
-  const original = head.path;
-  const stream = inbound.open(chain, connection, head, { httpVersion: request.httpVersionMajor >= 2 ? 'HTTP/2' : `HTTP/${request.httpVersion}`, router });
-  return {
-    stream,
-    result: refusal ? stream.refuse(refusal) : stream.decode(),
-    proceed: () => {
-      if (pathIsFixed && head.path !== original) return stream.refuse({ status: 400, body: 'the request path is not normal', details: 'path_not_normal' });
-      applyHead(request, head, before);
-      return undefined;
-    },
-  };
+  const fixedPath = pathIsFixed ? head.path : undefined;
+  const stream = inbound.open(chain, connection, head, { httpVersion: httpVersion(request), router });
+  return { stream, head, fixedPath, result: refusal ? stream.refuse(refusal) : stream.decode() };
+}
+
+/** Writes what the engine changed into the request; a reply where that is not possible any more. */
+export function proceed(request: IncomingMessage, { stream, head, fixedPath }: OpenedStream): LocalReply | undefined {
+  if (fixedPath !== undefined && head.path !== fixedPath) return stream.refuse({ status: 400, body: 'the request path is not normal', details: 'path_not_normal' });
+  applyHead(request, head);
+  return undefined;
+}
+
+/** For connections that no filter chain takes. */
+export function noChain({ tlsMode }: InboundListener): LocalReply {
+  const reason = tlsMode === 'unknown' ? 'no inbound configuration' : 'this connection is not allowed by the mesh: mutual TLS is required';
+  return { status: tlsMode === 'unknown' ? 503 : 403, body: reason, details: 'filter_chain_not_found', headers: [['connection', 'close']] };
+}
+
+function httpVersion({ httpVersionMajor, httpVersionMinor }: IncomingMessage): string {
+  return httpVersionMajor >= 2 ? 'HTTP/2' : httpVersionMinor === 0 ? 'HTTP/1.0' : 'HTTP/1.1';
 }

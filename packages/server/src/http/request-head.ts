@@ -1,30 +1,32 @@
 // A node request as the engine sees it, and back: what the application reads afterwards is what policies judged.
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage } from 'node:http';
 import { HeaderMap, type LocalReply, type RequestHead } from '@weft/data-plane/internal';
 import { diffHeaders } from './diff-headers.js';
 
 /** With a reply where the request has no single meaning. */
 export function requestHead(request: IncomingMessage, secure: boolean): { head: RequestHead; refusal?: LocalReply } {
-  const all = HeaderMap.from(request.rawHeaders);
   const http2 = request.httpVersionMajor >= 2;
-  const headers = http2 ? new HeaderMap(all.raw.filter((_, index, raw) => !(raw[index - (index % 2)] as string).startsWith(':'))) : all;
-  const authority = http2 ? all.get(':authority') : undefined;
+  const headers = headersOf(request.rawHeaders);
+  const authority = http2 ? (request.headers[':authority'] as string | undefined) : undefined;
   const host = headers.get('host');
-  const target = splitTarget(request.url ?? '');
-  if (target?.authority !== undefined) {
-    headers.set('host', target.authority);
-    request.headers.host = target.authority;
-  }
+  const url = request.url ?? '';
+  const target: Target | undefined = url.charCodeAt(0) === 47 /* / */ ? { path: url } : splitTarget(url);
+  if (target?.authority !== undefined) headers.set('host', target.authority);
   const protocol = http2 && headers.get('content-type')?.startsWith('application/grpc') ? 'grpc' : 'http';
-  const head: RequestHead = { protocol, method: request.method ?? '', scheme: secure ? 'https' : 'http', authority: target?.authority ?? authority ?? host ?? '', path: target?.path ?? request.url ?? '', headers };
+  const head: RequestHead = { protocol, method: request.method ?? '', scheme: secure ? 'https' : 'http', authority: target?.authority ?? authority ?? host ?? '', path: target?.path ?? url, headers };
   if (!target) return { head, refusal: badRequest('bad request target') };
   if (authority !== undefined && host !== undefined && host !== authority) return { head, refusal: badRequest('two authorities') };
   return { head };
 }
 
+interface Target {
+  authority?: string;
+  path: string;
+}
+
 /** RFC 9112 §3.2.2: the authority of an absolute target counts, not the Host header. */
-function splitTarget(url: string): { authority?: string; path: string } | undefined {
-  if (url.startsWith('/') || url === '*') return { path: url };
+function splitTarget(url: string): Target | undefined {
+  if (url === '*') return { path: url };
   const absolute = /^https?:\/\/([^/?#@\\]+)([/?#].*)?$/i.exec(url);
   if (!absolute) return undefined;
   const [, authority = '', rest = ''] = absolute;
@@ -35,36 +37,61 @@ function badRequest(details: string): LocalReply {
   return { status: 400, body: details, details: details.replaceAll(' ', '_') };
 }
 
-/** Writes the head back into the request. `before` is the list of headers as they came. */
-export function applyHead(request: IncomingMessage, head: RequestHead, before: readonly string[]): void {
+/** Without pseudo-headers. */
+function headersOf(rawHeaders: readonly string[]): HeaderMap {
+  const raw: string[] = [];
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    if (name.charCodeAt(0) !== 58 /* : */) raw.push(name.toLowerCase(), rawHeaders[i + 1] as string);
+  }
+  return new HeaderMap(raw);
+}
+
+/** Writes the head back into the request. */
+export function applyHead(request: IncomingMessage, head: RequestHead): void {
   if (request.url !== head.path) request.url = head.path;
   if (request.method !== head.method) request.method = head.method;
   const { raw } = head.headers;
-  if (raw.length === before.length && raw.every((item, index) => item === before[index])) return;
+  const { rawHeaders } = request;
+  if (sameHeaders(raw, rawHeaders)) return;
+  if (request.httpVersionMajor < 2 && headersCount !== undefined) return replaceHeaders(request, raw, headersCount);
   const { headers } = request;
-  diffHeaders(new HeaderMap(before as string[]), head.headers, {
+  diffHeaders(headersOf(rawHeaders), head.headers, {
     set: (name, values) => void (headers[name] = name === 'set-cookie' ? values : values.join(name === 'cookie' ? '; ' : ', ')),
     remove: (name) => delete headers[name],
   });
-  if (request.httpVersionMajor >= 2) {
-    const pseudo = request.rawHeaders.filter((_, index, all) => (all[index - (index % 2)] as string).startsWith(':'));
-    request.rawHeaders.splice(0, request.rawHeaders.length, ...pseudo, ...raw);
-    return;
-  }
-  request.rawHeaders = raw;
-  countHeaders(request, raw);
+  const pseudo = rawHeaders.filter((_, index) => (rawHeaders[index - (index % 2)] as string).startsWith(':'));
+  rawHeaders.splice(0, rawHeaders.length, ...pseudo, ...raw);
 }
 
-// Node reads `headersDistinct` from as many raw headers as came in, and fails on those that are gone.
-function countHeaders(request: IncomingMessage, raw: readonly string[]): void {
-  headersCount ??= Object.getOwnPropertySymbols(request).find((symbol) => symbol.description === 'kHeadersCount') ?? null;
-  if (headersCount !== null) {
-    (request as unknown as Record<symbol, number>)[headersCount] = raw.length;
-    return;
+function sameHeaders(raw: readonly string[], original: readonly string[]): boolean {
+  if (raw.length !== original.length) return false;
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i + 1] !== original[i + 1]) return false;
+    if (raw[i] !== original[i] && raw[i] !== (original[i] as string).toLowerCase()) return false;
   }
-  const distinct = Object.create(null) as NodeJS.Dict<string[]>;
-  for (let i = 0; i < raw.length; i += 2) (distinct[raw[i] as string] ??= []).push(raw[i + 1] as string);
-  request.headersDistinct = distinct;
+  return true;
 }
 
-let headersCount: symbol | null | undefined;
+// Node makes `headers` from `rawHeaders` when somebody asks, which for an application that does not is never. So they are not edited
+// but made again.
+function replaceHeaders(request: IncomingMessage, raw: string[], count: symbol): void {
+  const message = request as unknown as { rawHeaders: string[]; headers: unknown; headersDistinct: unknown; [count: symbol]: number };
+  message.rawHeaders = raw;
+  message[count] = raw.length;
+  message.headers = undefined;
+  message.headersDistinct = undefined;
+}
+
+/** Under which Node keeps how many raw headers there are. Undefined where it does not make `headers` in this way. */
+const headersCount = findHeadersCount();
+
+function findHeadersCount(): symbol | undefined {
+  const message = new IncomingMessage(undefined as never);
+  const count = Object.getOwnPropertySymbols(message).find((symbol) => symbol.description === 'kHeadersCount');
+  if (count === undefined) return undefined;
+  replaceHeaders(message, ['a', '1'], count);
+  if (message.headers['a'] !== '1' || message.headersDistinct['a']?.[0] !== '1') return undefined;
+  replaceHeaders(message, ['b', '2', 'b', '3'], count);
+  return message.headers['b'] === '2, 3' && !('a' in message.headers) && message.headersDistinct['b']?.length === 2 ? count : undefined;
+}

@@ -1,13 +1,13 @@
 // Watches one response: its head passes the engine before it leaves, its bytes are counted, its end is reported once.
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { grpcStatusOf, HeaderMap, type InboundStream, type LocalReply } from '@weft/data-plane/internal';
+import { grpcStatusOf, HeaderMap, type Drain, type InboundStream, type LocalReply, type OutgoingHeaders, type ResponseHead } from '@weft/data-plane/internal';
 import { grpcMessage } from '../grpc/grpc-message.js';
 import { diffHeaders } from './diff-headers.js';
 
 export interface ResponseWatch {
+  readonly requests: Drain;
   /** Asked when the head goes out. */
-  closing(): boolean;
-  onEnd(): void;
+  closing(request: IncomingMessage): boolean;
 }
 
 /** What is known of a response while it is on its way. */
@@ -17,17 +17,15 @@ interface Watched {
   stream: InboundStream | undefined;
   readonly watch: ResponseWatch;
   readonly http2: boolean;
+  /** `content-length` of the request. */
+  readonly length: string | undefined;
   /** The response's own methods, as they were. */
-  readonly methods: Methods;
+  readonly writeHead: (status: number, ...rest: unknown[]) => ServerResponse;
+  readonly write: (chunk: unknown, encoding: unknown, done: unknown) => boolean;
+  readonly end: (chunk: unknown, encoding: unknown, done: unknown) => ServerResponse;
   received: number;
   sent: number;
   encoded: boolean;
-}
-
-interface Methods {
-  writeHead(status: number, ...rest: unknown[]): ServerResponse;
-  write(...args: unknown[]): boolean;
-  end(...args: unknown[]): ServerResponse;
 }
 
 const watched = Symbol('weft.response');
@@ -39,58 +37,54 @@ type WatchedResponse = ServerResponse & { [watched]: Watched };
  */
 export function watchResponse(request: IncomingMessage, response: ServerResponse, stream: InboundStream, watch: ResponseWatch): void {
   const http2 = request.httpVersionMajor >= 2;
-  const { writeHead, write, end } = response as unknown as Methods;
-  const state: Watched = { request, stream, watch, http2, methods: { writeHead, write, end }, received: 0, sent: 0, encoded: false };
-  const own = response as unknown as { [watched]: Watched } & Record<keyof Methods, unknown>;
+  const own = response as unknown as Pick<Watched, 'writeHead' | 'write' | 'end'> & { [watched]: Watched };
+  const { 'content-length': length, 'transfer-encoding': transferEncoding } = request.headers;
+  const state: Watched = { request, stream, watch, http2, length, writeHead: own.writeHead, write: own.write, end: own.end, received: 0, sent: 0, encoded: false };
   own[watched] = state;
-  own.writeHead = watchedWriteHead;
-  own.write = watchedWrite;
+  const replaced = own as unknown as Record<'writeHead' | 'write' | 'end', unknown>;
+  replaced.writeHead = watchedWriteHead;
+  replaced.write = watchedWrite;
   // HTTP/2's `end` calls `write` itself.
-  if (!http2) own.end = watchedEnd;
+  if (!http2) replaced.end = watchedEnd;
   // Without a length the bytes have to be counted; HTTP/1 then has a body only where it is chunked.
-  if (request.headers['content-length'] === undefined && (http2 || request.headers['transfer-encoding'] !== undefined)) countBody(request, state);
+  if (length === undefined && (http2 || transferEncoding !== undefined)) countBody(request, state);
   stream.abort = (reply) => (response.headersSent ? response.destroy() : sendReply(response, reply, stream));
   response.on('close', onClose);
 }
 
 function watchedWriteHead(this: WatchedResponse, status: number, reason?: string | Head, head?: Head): ServerResponse {
-  const { [watched]: state } = this;
-  const { methods: { writeHead }, http2, watch, stream } = state;
+  const { request, writeHead, http2, watch, stream, encoded } = this[watched];
   // Informational responses are not the answer.
-  if (state.encoded || status < 200 || !stream) return writeHead.call(this, status, reason, head);
-  state.encoded = true;
+  if (encoded || status < 200 || !stream) return writeHead.call(this, status, reason, head);
+  this[watched].encoded = true;
   setHeaders(this, typeof reason === 'string' ? head : reason);
   encode(this, stream, status);
-  if (!http2 && watch.closing()) this.setHeader('connection', 'close');
+  if (!http2 && watch.closing(request)) this.setHeader('connection', 'close');
   return typeof reason === 'string' && !http2 ? writeHead.call(this, this.statusCode, reason) : writeHead.call(this, this.statusCode);
 }
 
-function watchedWrite(this: WatchedResponse, ...args: unknown[]): boolean {
-  this[watched].sent += sizeOf(args[0], args[1]);
-  return this[watched].methods.write.apply(this, args);
+function watchedWrite(this: WatchedResponse, chunk: unknown, encoding: unknown, done: unknown): boolean {
+  const state = this[watched];
+  state.sent += sizeOf(chunk, encoding);
+  return state.write.call(this, chunk, encoding, done);
 }
 
-function watchedEnd(this: WatchedResponse, ...args: unknown[]): ServerResponse {
-  this[watched].sent += sizeOf(args[0], args[1]);
-  return this[watched].methods.end.apply(this, args);
+function watchedEnd(this: WatchedResponse, chunk: unknown, encoding: unknown, done: unknown): ServerResponse {
+  const state = this[watched];
+  state.sent += sizeOf(chunk, encoding);
+  return state.end.call(this, chunk, encoding, done);
 }
 
 function onClose(this: ServerResponse): void {
   const { [watched]: state } = this as WatchedResponse;
-  const { request, stream, watch, received, sent } = state;
+  const { stream, watch, length, received, sent } = state;
   if (!stream) return;
   state.stream = undefined;
   stream.abort = undefined;
-  const length = request.headers['content-length'];
   const { localReply, protocol } = stream.info;
-  stream.end({
-    status: this.headersSent ? this.statusCode : 0,
-    cancelled: !this.writableFinished,
-    bytesReceived: length === undefined ? received : Number(length),
-    bytesSent: sent,
-    ...(localReply && protocol === 'grpc' && { grpcStatus: grpcStatusOf(localReply) }),
-  });
-  watch.onEnd();
+  const end = { status: this.headersSent ? this.statusCode : 0, cancelled: !this.writableFinished, bytesReceived: length === undefined ? received : Number(length), bytesSent: sent };
+  stream.end(localReply && protocol === 'grpc' ? { ...end, grpcStatus: grpcStatusOf(localReply) } : end);
+  watch.requests.end();
 }
 
 function countBody(request: IncomingMessage, state: Watched): void {
@@ -130,26 +124,44 @@ function setHeaders(response: ServerResponse, head: Head | undefined): void {
 }
 
 function encode(response: ServerResponse, stream: InboundStream, status: number): void {
-  let headers: HeaderMap | undefined;
-  let before: string[] = [];
-  const head = {
-    status,
-    // Copied out only where something wants to see headers.
-    get headers() {
-      if (!headers) {
-        headers = HeaderMap.from(response.getHeaders() as Record<string, string>);
-        before = headers.raw.slice();
-      }
-      return headers;
-    },
-  };
+  const head = new OutgoingHead(response, status);
   stream.encode(head);
   response.statusCode = head.status;
-  if (!headers) return;
-  diffHeaders(new HeaderMap(before), headers, {
-    set: (name, values) => void response.setHeader(name, values.length === 1 ? (values[0] as string) : values),
-    remove: (name) => response.removeHeader(name),
-  });
+  head.apply();
+}
+
+/** Headers are copied out only where something wants to see them. */
+class OutgoingHead implements ResponseHead, OutgoingHeaders {
+  status: number;
+  readonly #response: ServerResponse;
+  #headers: HeaderMap | undefined;
+  #before: string[] | undefined;
+
+  constructor(response: ServerResponse, status: number) {
+    this.#response = response;
+    this.status = status;
+  }
+
+  get headers(): HeaderMap {
+    if (!this.#headers) {
+      this.#headers = HeaderMap.from(this.#response.getHeaders() as Record<string, string>);
+      this.#before = this.#headers.raw.slice();
+    }
+    return this.#headers;
+  }
+
+  setHeader(name: string, value: string): void {
+    if (this.#headers) this.#headers.set(name, value);
+    else this.#response.setHeader(name, value);
+  }
+
+  apply(): void {
+    if (!this.#headers) return;
+    diffHeaders(new HeaderMap(this.#before), this.#headers, {
+      set: (name, values) => void this.#response.setHeader(name, values.length === 1 ? (values[0] as string) : values),
+      remove: (name) => this.#response.removeHeader(name),
+    });
+  }
 }
 
 function sizeOf(chunk: unknown, encoding: unknown): number {

@@ -189,13 +189,17 @@ describe.skipIf(envoy.missing !== undefined)(`Envoy 1.40 does what the configura
 
   it('breaks the circuit at the limits of the connection pool', async () => {
     const to = 'narrow.test.internal';
-    const waiting = [ask('/hold', { to }), ask('/hold', { to })];
-    await vi.waitFor(() => expect(release).toHaveLength(1));
-    await vi.waitFor(async () => expect(await ask('/hold', { to })).toMatchObject({ status: 503, text: expect.stringContaining('overflow') as string }));
-    release.splice(0).forEach((answer) => answer());
-    await vi.waitFor(() => expect(release).toHaveLength(1));
-    release.splice(0).forEach((answer) => answer());
-    expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([200, 200]);
+    const finished: { status: number; text: string }[] = [];
+    // One goes through, one waits for its connection, and there is no place for the others.
+    const all = Array.from({ length: 5 }, async () => finished.push(await ask('/hold', { to })));
+    await vi.waitFor(() => expect(finished).toHaveLength(3), { timeout: 10_000 });
+    expect(finished).toEqual(Array.from({ length: 3 }, () => expect.objectContaining({ status: 503, text: expect.stringContaining('overflow') as string }) as unknown));
+    for (const left of [1, 1]) {
+      await vi.waitFor(() => expect(release).toHaveLength(left), { timeout: 10_000 });
+      release.splice(0).forEach((answer) => answer());
+    }
+    await Promise.all(all);
+    expect(finished.slice(3).map(({ status }) => status)).toEqual([200, 200]);
   });
 
   it('ejects an endpoint that fails', async () => {

@@ -42,7 +42,7 @@ export function readNode(node: Node): ClientNode {
     addresses: addresses.length > 0 ? addresses : [ip].filter((address) => isIP(address) !== 0),
     locality: { region, zone, subZone },
     certificateProvider: text('WEFT_CERT_PROVIDERS').split(',').includes('default'),
-    portOffset: Number.isInteger(offset) ? offset : 0,
+    portOffset: Number.isInteger(offset) && Math.abs(offset) < 65_536 ? offset : 0,
   };
 }
 

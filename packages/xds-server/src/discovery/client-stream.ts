@@ -5,6 +5,7 @@ import type { Clock, Logger, Timer } from '@weft/spiffe';
 import { sameFacets } from '../generate/resource-graph-facets.js';
 import { resourceTypes, typeUrls, type NodeFacets, type Profile, type ProfileName, type ResourceType } from '../generate/generator.js';
 import type { ResourceGraph } from '../generate/resource-graph.js';
+import { rootSecretName } from '../generate/secret.js';
 import type { StreamLimits } from './admission.js';
 import { excessOf, readNode, type ClientNode } from './client-node.js';
 import type { DiscoveryStats } from './discovery-stats.js';
@@ -182,10 +183,14 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
     observer.opened(this);
   }
 
-  /** A port that may not register gets no Listener: nothing may serve under a WorkloadGroup that does not exist. */
+  /** A port that may not register gets no Listener: nothing may serve under a WorkloadGroup that does not exist. Strangers get no secrets. */
   #withheld(): ResourceView['withheld'] {
     const missing = this.caller !== undefined && this.node?.group !== undefined && !this.group;
-    return (type, name) => type === 'listener' && name.startsWith(inboundPrefix) && (missing || this.#refused.has(name));
+    return (type, name) => {
+      // A Secret of the configuration may hold a private key; what the mesh itself publishes is no secret.
+      if (type === 'secret') return this.caller === undefined && name !== rootSecretName;
+      return type === 'listener' && name.startsWith(inboundPrefix) && (missing || this.#refused.has(name));
+    };
   }
 
   #templateChanged(): void {

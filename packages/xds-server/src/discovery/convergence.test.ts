@@ -7,11 +7,14 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { resourceTypes, typeUrls, type ResourceType } from '../generate/generator.js';
 import { ClientStream, type StreamContext } from './client-stream.js';
 import { delta } from './delta.js';
+import type { CallerIdentity } from './node-auth.js';
 import { sotw } from './sotw.js';
 import { rawProfile, startDiscovery, type TestServer } from './testing-server.js';
 import { defaultLimits } from './admission.js';
 import { DiscoveryStats } from './discovery-stats.js';
 
+/** Strangers get no secrets. */
+const caller: CallerIdentity = { spiffeId: 'spiffe://cluster.local/ns/default/sa/web', trustDomain: 'cluster.local', namespace: 'default', serviceAccount: 'web', notAfter: Date.now() + 3_600_000, certificate: { serialNumber: '01', issuer: 'CN=test' } };
 const names = ['a', 'b', 'c', 'd', 'e'];
 const ignore = { opened: () => undefined, subscribed: () => undefined, unsubscribed: () => undefined, health: () => undefined, closed: () => undefined };
 
@@ -65,7 +68,7 @@ async function setUp(protocol: 'sotw' | 'delta', userAgentName: string, seed: nu
       throw new Error(`ended: ${reason}`);
     },
   };
-  const stream = new ClientStream<never>(context, (protocol === 'delta' ? delta : sotw) as never, transport, undefined, 'test');
+  const stream = new ClientStream<never>(context, (protocol === 'delta' ? delta : sotw) as never, transport, caller, 'test');
   const node = create(NodeSchema, { id: 'n', userAgentName });
   const nonces = new Map<string, string>();
   const typeOf = (url: string) => resourceTypes.find((type) => typeUrls[type] === url)!;

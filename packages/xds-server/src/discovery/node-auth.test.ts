@@ -84,3 +84,19 @@ describe('the TLS port', () => {
     expect(await stream.ended).toMatchObject({ code: 16, details: expect.stringContaining('expired') as string });
   });
 });
+
+it('a private key in a raw Secret goes to nobody who did not show who it is', async () => {
+  server.set({ 'secret/key': 'private', 'secret/ROOTCA': 'public' });
+  const known = as('/ns/shop/sa/web').delta(node({ NAMESPACE: 'shop' }));
+  known.subscribe('secret', 'key', 'ROOTCA');
+  expect(contentsOf(await known.next()).sort()).toEqual(['ROOTCA=public', 'key=private']);
+  const plain = await startDiscovery();
+  plain.set({ 'secret/key': 'private', 'secret/ROOTCA': 'public' });
+  const client = new AdsTestClient(plain.address);
+  const stranger = client.delta(node({ NAMESPACE: 'shop' }));
+  stranger.subscribe('secret', 'key', 'ROOTCA');
+  const response = await stranger.next();
+  expect([contentsOf(response), response.removedResources]).toEqual([['ROOTCA=public'], ['key']]);
+  client.close();
+  await plain.close();
+});

@@ -87,6 +87,8 @@ describe('reading a node', () => {
     expect(read({ id: 'x~host~n.b~b.svc' }).addresses).toEqual([]);
   });
 
+  it.each([-70_000, 1e300, 1.5])('takes %s for no port offset', (offset) => expect(facets({ WEFT_PORT_OFFSET: offset }).portOffset).toBe(0));
+
   it('reads the port offset of Envoy and the certificate providers of gRPC', () => {
     expect(facets({ WEFT_PORT_OFFSET: 1000 }).portOffset).toBe(1000);
     expect(facets({ WEFT_PORT_OFFSET: 'x' }).portOffset).toBe(0);

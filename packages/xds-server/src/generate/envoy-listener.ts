@@ -30,7 +30,7 @@ export function envoyListener(context: GenerateContext, name: string): Generated
   const port = httpPortNumbers(context).find((candidate) => envoyListenerName(candidate) === name);
   if (port === undefined) return undefined;
   const bound = port + context.node.portOffset;
-  if (bound > 65_535) {
+  if (bound < 1 || bound > 65_535) {
     context.warn(`${name}: port ${port} plus offset ${context.node.portOffset} is no port`);
     return undefined;
   }

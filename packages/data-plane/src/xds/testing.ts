@@ -101,7 +101,8 @@ export class TestAdsServer {
       requests: [],
       subscribed: new Map(),
       ended: false,
-      send: (response) => void call.write(response),
+      // A request may arrive after the end: an answer to it would break the ending off.
+      send: (response) => void (stream.ended || call.write(response)),
       end: (code) => {
         stream.ended = true;
         if (code === undefined) call.end();

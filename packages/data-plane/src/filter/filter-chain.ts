@@ -75,32 +75,40 @@ export class FilterChain {
       const make = instance.filter.forRoute(config.config, override === enabledFilter ? undefined : override);
       return make ? [{ name: config.name, make }] : [];
     });
-    return makers.length === 0 ? undefined : { start: () => new RunningFilters(makers.map(({ name, make }) => ({ name, filter: make() }))) };
+    if (makers.length === 0) return undefined;
+    const names = makers.map(({ name }) => name);
+    const make = makers.map((maker) => maker.make);
+    return { start: () => new RunningFilters(names, make.map(started)) };
   }
 }
 
+const started = (make: () => StreamFilter): StreamFilter => make();
+
 class RunningFilters implements StreamFilters {
-  readonly #filters: readonly { readonly name: string; readonly filter: StreamFilter }[];
+  readonly #names: readonly string[];
+  readonly #filters: readonly StreamFilter[];
   #reached = 0;
   #completed = false;
 
-  constructor(filters: readonly { readonly name: string; readonly filter: StreamFilter }[]) {
+  constructor(names: readonly string[], filters: readonly StreamFilter[]) {
+    this.#names = names;
     this.#filters = filters;
   }
 
   decode(head: RequestHead, info: StreamInfo): FilterResult {
     while (!this.#completed) {
-      const current = this.#filters[this.#reached];
-      if (current === undefined) return undefined;
+      const index = this.#reached;
+      const filter = this.#filters[index];
+      if (filter === undefined) return undefined;
       this.#reached++;
       let result: FilterResult;
       try {
-        result = current.filter.decodeHeaders?.(head, info);
+        result = filter.decodeHeaders?.(head, info);
       } catch (error) {
-        return failed(current.name, error);
+        return failed(this.#names[index] as string, error);
       }
       if (result instanceof Promise) {
-        return result.then((reply) => reply ?? this.decode(head, info), (error: unknown) => failed(current.name, error));
+        return result.then((reply) => reply ?? this.decode(head, info), (error: unknown) => failed(this.#names[index] as string, error));
       }
       if (result !== undefined) return result;
     }
@@ -108,13 +116,13 @@ class RunningFilters implements StreamFilters {
   }
 
   encode(head: ResponseHead, info: StreamInfo): void {
-    for (let i = this.#reached - 1; i >= 0; i--) this.#filters[i]?.filter.encodeHeaders?.(head, info);
+    for (let i = this.#reached - 1; i >= 0; i--) this.#filters[i]?.encodeHeaders?.(head, info);
   }
 
   complete(info: StreamInfo): void {
     if (this.#completed) return;
     this.#completed = true;
-    for (const { filter } of this.#filters) filter.onComplete?.(info);
+    for (const filter of this.#filters) filter.onComplete?.(info);
   }
 }
 

@@ -4,7 +4,8 @@ const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 10
 
 /** Milliseconds that the caller still waits: `grpc-timeout` (gRPC over HTTP/2) or Envoy's `x-envoy-expected-rq-timeout-ms`. */
 export function expectedTimeoutMs(headers: HeaderMap): number | undefined {
-  const grpc = /^(\d{1,8})([HMSmun])$/.exec(headers.get('grpc-timeout') ?? '');
+  const timeout = headers.get('grpc-timeout');
+  const grpc = timeout === undefined ? undefined : /^(\d{1,8})([HMSmun])$/.exec(timeout);
   const grpcMs = grpc ? Number(grpc[1]) * (units[grpc[2] as string] as number) : undefined;
   const envoy = headers.get('x-envoy-expected-rq-timeout-ms');
   const envoyMs = envoy !== undefined && /^\d{1,10}$/.test(envoy) ? Number(envoy) : undefined;

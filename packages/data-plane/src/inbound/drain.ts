@@ -16,7 +16,7 @@ export class Drain {
 
   end(): void {
     this.active--;
-    if (this.active === 0) for (const resolve of [...this.#waiting]) resolve();
+    if (this.active === 0 && this.#waiting.size > 0) for (const resolve of [...this.#waiting]) resolve();
   }
 
   /** Resolves with true once nothing is in flight, with false after `timeoutMs`. */

@@ -8,6 +8,7 @@ import type { RouteConfigurationConfig } from '../resource/route-config.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { RouterSpelling } from '../stream/stream-info.js';
 import type { Logger } from '../telemetry/logger.js';
+import { principalOf } from '../telemetry/own-principal.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { Subscription, XdsClient } from '../xds/xds-client.js';
@@ -72,6 +73,7 @@ export class InboundListener {
   readonly #routes = new Map<string, RouteConfigurationConfig>();
   readonly #listeners = new Set<() => void>();
   readonly #waiting = new Set<{ resolve(): void; reject(error: Error): void }>();
+  readonly #ownPrincipal: () => string | undefined;
   readonly #clientCertificates = new WeakMap<ConnectionInfo, { own: string | undefined; value: string | undefined }>();
   #snapshot: InboundSnapshot | undefined;
   #refusal: Error | undefined;
@@ -82,6 +84,7 @@ export class InboundListener {
     this.name = (options.listenerName ?? inboundListenerName)(address);
     this.#options = options;
     this.#onClose = onClose;
+    this.#ownPrincipal = principalOf(options.tls);
     this.#subscription = options.xds.watch(options.type, this.name, {
       onResource: (config) => this.#update(config),
       onAbsent: (reason) => this.#absent(reason),
@@ -224,7 +227,7 @@ export class InboundListener {
 
   #clientCertificate(connection: ConnectionInfo): string | undefined {
     if (!connection.peer) return undefined;
-    const own = this.#options.tls?.current()?.svid.id.toString();
+    const own = this.#ownPrincipal();
     let known = this.#clientCertificates.get(connection);
     if (known?.own !== own || !known) {
       known = { own, value: `${own === undefined ? '' : `By=${own};`}URI=${connection.peer.spiffeId}` };

@@ -6,7 +6,7 @@ import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, 
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
-import type { RouterSpelling, StreamInfo } from '../stream/stream-info.js';
+import type { DestinationService, PeerIdentity, RouterSpelling, StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
 import { expectedTimeoutMs } from './deadline.js';
 import type { ConnectionInfo, InboundStream } from './inbound-port.js';
@@ -41,7 +41,7 @@ export class ServerStream implements InboundStream {
   constructor(options: InboundStreamOptions) {
     const { chain, head, telemetry, context } = options;
     this.#options = options;
-    this.info = newInfo(options);
+    this.info = new InboundInfo(options);
     // The caller's patience, before the header that says so is stripped. It can only shorten what we do, so any caller may say it.
     this.#request = new InboundContext(expectedTimeoutMs(head.headers));
     // First, so that refused requests are counted and traced too; it takes the peer metadata, which the next step would strip.
@@ -178,32 +178,48 @@ class InboundContext implements RequestContext {
   }
 }
 
-function newInfo({ chain, connection, head, httpVersion, router }: InboundStreamOptions): StreamInfo {
-  // Assigned one by one: this runs for every request, and spreads make an object each.
-  const info: StreamInfo = {
-    direction: 'inbound',
-    startTime: performance.now(),
-    protocol: head.protocol,
-    method: head.method,
-    originalPath: head.path,
-    authority: head.authority,
-    httpVersion,
-    routeName: '',
-    clusterName: '',
-    attempts: 0,
-    flags: [],
-    responseCodeDetails: '',
-    status: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    upstreamAddress: '',
-    downstreamRemoteAddress: connection.remote ?? addressText(connection.remoteAddress, connection.remotePort),
-    downstreamLocalAddress: connection.local ?? addressText(connection.localAddress, connection.localPort),
-    mutualTls: connection.mutualTls,
-    requestedServerName: connection.requestedServerName,
-  };
-  if (chain.destination) info.destination = chain.destination;
-  if (connection.peer) info.peer = connection.peer;
-  if (router) info.router = router;
-  return info;
+/** A class, so that all of them have one shape: everything that reads them, in every request, is faster for it. */
+class InboundInfo implements StreamInfo {
+  readonly direction = 'inbound';
+  readonly startTime = performance.now();
+  readonly protocol: StreamInfo['protocol'];
+  readonly method: string;
+  readonly originalPath: string;
+  readonly authority: string;
+  httpVersion: string;
+  routeName = '';
+  clusterName = '';
+  attempts = 0;
+  flags: StreamInfo['flags'] = [];
+  responseCodeDetails = '';
+  status = 0;
+  grpcStatus?: number;
+  bytesSent = 0;
+  bytesReceived = 0;
+  upstreamAddress = '';
+  destination?: DestinationService;
+  peerWorkload?: WorkloadInfo;
+  peer?: PeerIdentity;
+  downstreamRemoteAddress: string;
+  downstreamLocalAddress: string;
+  mutualTls: boolean;
+  requestedServerName: string;
+  localReply?: LocalReply;
+  router?: RouterSpelling;
+  metadata?: NonNullable<StreamInfo['metadata']>;
+
+  constructor({ chain, connection, head, httpVersion, router }: InboundStreamOptions) {
+    this.protocol = head.protocol;
+    this.method = head.method;
+    this.originalPath = head.path;
+    this.authority = head.authority;
+    this.httpVersion = httpVersion;
+    this.downstreamRemoteAddress = connection.remote ?? addressText(connection.remoteAddress, connection.remotePort);
+    this.downstreamLocalAddress = connection.local ?? addressText(connection.localAddress, connection.localPort);
+    this.mutualTls = connection.mutualTls;
+    this.requestedServerName = connection.requestedServerName;
+    if (chain.destination) this.destination = chain.destination;
+    if (connection.peer) this.peer = connection.peer;
+    if (router) this.router = router;
+  }
 }

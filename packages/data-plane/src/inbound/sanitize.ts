@@ -13,37 +13,67 @@ export interface SanitizeOptions {
 
 /** Strips and repairs headers in place. A reply where the message has two meanings. */
 export function sanitizeHeaders(headers: HeaderMap, { clientCertificate }: SanitizeOptions = {}): LocalReply | undefined {
+  const found = survey(headers.raw);
   // Node keeps the first of these and drops the rest silently; the next parser may keep the last.
-  if (repeated(headers, 'host') || repeated(headers, 'authorization')) return { status: 400, body: 'repeated header', details: 'repeated_header' };
-  for (let i = headers.raw.length - 2; i >= 0; i -= 2) if (isInternal(headers.raw[i] as string)) headers.raw.splice(i, 2);
-  sanitizeTracing(headers);
+  if (found.hosts > 1 || found.authorizations > 1) return { status: 400, body: 'repeated header', details: 'repeated_header' };
+  if (found.internal > 0) stripInternal(headers.raw);
+  if (found.requestIds !== 1 || !/^[\x21-\x7e]{1,128}$/.test(headers.get('x-request-id') as string)) headers.set('x-request-id', randomUUID());
+  if (found.tracing > 0) sanitizeTracing(headers);
   if (clientCertificate !== undefined) headers.add('x-forwarded-client-cert', clientCertificate);
-  protectFromConnection(headers);
+  if (found.connections > 0) protectFromConnection(headers);
   return undefined;
 }
 
-function repeated(headers: HeaderMap, name: string): boolean {
-  let seen = false;
-  for (let i = 0; i < headers.raw.length; i += 2) {
-    if (headers.raw[i] !== name) continue;
-    if (seen) return true;
-    seen = true;
+/** How often what is looked after is there: one pass, so that a request without any of it costs only that. */
+interface Survey {
+  hosts: number;
+  authorizations: number;
+  requestIds: number;
+  connections: number;
+  /** `traceparent`, `tracestate`, `baggage`. */
+  tracing: number;
+  internal: number;
+}
+
+function survey(raw: readonly string[]): Survey {
+  const found: Survey = { hosts: 0, authorizations: 0, requestIds: 0, connections: 0, tracing: 0, internal: 0 };
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string;
+    switch (name.charCodeAt(0)) {
+      case 97 /* a */: if (name === 'authorization') found.authorizations++; break;
+      case 98 /* b */: if (name === 'baggage') found.tracing++; break;
+      case 99 /* c */: if (name === 'connection') found.connections++; break;
+      case 104 /* h */: if (name === 'host') found.hosts++; break;
+      case 116 /* t */: if (name === 'traceparent' || name === 'tracestate') found.tracing++; break;
+      case 120 /* x */:
+        if (name === 'x-request-id') found.requestIds++;
+        else if (isInternal(name)) found.internal++;
+    }
   }
-  return false;
+  return found;
+}
+
+function stripInternal(raw: string[]): void {
+  let to = 0;
+  for (let i = 0; i < raw.length; i += 2) {
+    if (isInternal(raw[i] as string)) continue;
+    raw[to] = raw[i] as string;
+    raw[to + 1] = raw[i + 1] as string;
+    to += 2;
+  }
+  raw.length = to;
 }
 
 function isInternal(name: string): boolean {
   if (name.charCodeAt(0) !== 120 /* x */) return false;
   // CGI-like code reads `_` as `-`.
   const dashed = name.includes('_') ? name.replaceAll('_', '-') : name;
-  return dashed === 'x-forwarded-client-cert' || dashed.startsWith('x-envoy-') || dashed.startsWith('x-weft-');
+  return dashed.startsWith('x-envoy-') || dashed.startsWith('x-weft-') || dashed === 'x-forwarded-client-cert';
 }
 
 function sanitizeTracing(headers: HeaderMap): void {
-  const id = headers.get('x-request-id');
-  if (id === undefined || !/^[\x21-\x7e]{1,128}$/.test(id) || repeated(headers, 'x-request-id')) headers.set('x-request-id', randomUUID());
   const traceparent = headers.get('traceparent');
-  if (traceparent === undefined || !isTraceparent(traceparent) || repeated(headers, 'traceparent')) {
+  if (traceparent === undefined || !isTraceparent(traceparent) || headers.all('traceparent').length > 1) {
     headers.remove('traceparent');
     headers.remove('tracestate');
   }

@@ -47,7 +47,8 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   readonly #options: CallOptions;
   readonly #number = ++numberOfCalls;
   readonly #queue = new MessageQueue(replayBytes);
-  readonly #waiting = new AbortController();
+  /** While the name is looked up. */
+  #waiting: AbortController | undefined;
   #listener: InterceptingListener | undefined;
   #metadata: Metadata | undefined;
   #credentials: CallCredentials | undefined;
@@ -107,7 +108,7 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
     if (this.#outside) return this.#outside.cancelWithStatus(code, details);
     if (this.#over) return;
     this.#end({ code, details, metadata: new grpc.Metadata() });
-    this.#waiting.abort(new Error(details));
+    this.#waiting?.abort(new Error(details));
     this.#stream?.cancel(new Error(details));
   }
 
@@ -207,13 +208,15 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   }
 
   onStatus(attempt: CallAttempt, status: StatusObject): void {
-    if (attempt === this.#attempt) this.#end(status);
+    // grpc-js tells it in a turn of its own already.
+    if (attempt === this.#attempt && this.#close()) this.#listener!.onReceiveStatus(status);
   }
 
   async #startLater(): Promise<void> {
     if (this.#credentials) this.#metadata = await this.#withCredentials(this.#credentials);
+    if (this.#over) return;
     const { lookup } = this.#options;
-    const settled = lookup.kind === 'pending' ? await lookup.wait(this.#waiting.signal) : lookup;
+    const settled = lookup.kind === 'pending' ? await lookup.wait((this.#waiting = new AbortController()).signal) : lookup;
     if (this.#over) return;
     if (settled.kind === 'mesh') return this.#begin(settled.snapshot);
     const outside = this.#options.outside(settled.error);
@@ -267,11 +270,16 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   }
 
   #end(status: StatusObject): void {
-    if (this.#over) return;
+    // Never from inside of a call of the application's: its callback must not run before it has the call in hand.
+    if (this.#close()) process.nextTick(() => this.#listener?.onReceiveStatus(status));
+  }
+
+  /** False where the call was over before. */
+  #close(): boolean {
+    if (this.#over) return false;
     this.#over = true;
     clearTimeout(this.#deadlineTimer);
     this.#services.ended(this);
-    // Never from inside of a call of the application's: its callback must not run before it has the call in hand.
-    process.nextTick(() => this.#listener?.onReceiveStatus(status));
+    return true;
   }
 }

@@ -35,6 +35,17 @@ export class GrpcResponseHead implements ResponseHead {
     return this.#headers;
   }
 
+  takeHeader(name: string): string | undefined {
+    if (this.#headers) {
+      const value = this.#headers.get(name);
+      this.#headers.remove(name);
+      return value;
+    }
+    const [value] = this.#metadata.get(name);
+    if (value !== undefined) this.#metadata.remove(name);
+    return value?.toString();
+  }
+
   /** As the filters left it. */
   get metadata(): Metadata {
     return this.#headers ? metadataOf(this.#headers) : this.#metadata;

@@ -24,7 +24,8 @@ export class MeshNames {
   readonly #namespace: string;
   readonly #expand: boolean;
   readonly #template: string;
-  readonly #listeners = new Map<string, string>();
+  /** By default port, then by what was dialled: a key made of both would have to be made, and hashed, for every request. */
+  readonly #listeners = new Map<number, Map<string, string>>();
 
   constructor({ clusterDomain = 'cluster.local', namespace = 'default', expand = false, template = '%s' }: MeshNamesOptions = {}) {
     this.#clusterDomain = clusterDomain;
@@ -35,16 +36,17 @@ export class MeshNames {
 
   /** `DIALLED:PORT`, the port being the scheme's default where none is written. Undefined: not an authority. */
   listener(authority: string, defaultPort: number): string | undefined {
-    const key = `${defaultPort} ${authority}`;
-    const known = this.#listeners.get(key);
+    let names = this.#listeners.get(defaultPort);
+    const known = names?.get(authority);
     if (known !== undefined) return known;
     const parsed = parseAuthority(authority, defaultPort);
     if (!parsed) return undefined;
     const host = this.#expand && isName(parsed.host) ? this.#fullName(parsed.host) : parsed.host;
     const name = this.#template.replaceAll('%s', () => `${host.includes(':') ? `[${host}]` : host}:${parsed.port}`);
     // A process that dials ever new names must not grow with them.
-    if (this.#listeners.size >= remembered) this.#listeners.clear();
-    this.#listeners.set(key, name);
+    if (!names) this.#listeners.set(defaultPort, (names = new Map()));
+    if (names.size >= remembered) names.clear();
+    names.set(authority, name);
     return name;
   }
 

@@ -363,6 +363,6 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     if (this.#onContextAbort) this.#context!.signal!.removeEventListener('abort', this.#onContextAbort);
     this.#releaseRetry();
     this.#filters?.complete(this.info);
-    this.#services.telemetry.end(this.info, this.#trace, this.#head, this.#responseHead?.headers);
+    this.#services.telemetry.end(this.info, this.#trace, this.#head, this.#responseHead);
   }
 }

@@ -3,6 +3,8 @@ import type { HeaderMap } from './header-map.js';
 export interface ResponseHead {
   status: number;
   headers: HeaderMap;
+  /** Reads and removes a header without making `headers`, where the adapter makes them only for those who read them. */
+  takeHeader?(name: string): string | undefined;
   /** gRPC: the status, where the head is also the end (trailers-only). */
   grpcStatus?: number;
 }

@@ -1,7 +1,7 @@
 // Istio's standard metrics, the access log and traces, for both sides (istio/proxy istio_stats.cc).
 import { currentContext } from '../context/request-context.js';
-import type { HeaderMap } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
+import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 import { accessLogEntry, type AccessLogSink } from './access-log.js';
 import { IstioMetrics } from './istio-metrics.js';
@@ -57,7 +57,7 @@ export class IstioTelemetry implements Telemetry {
   // Reads `headers` only where there is something to do: adapters make them on first use.
   responseHead(info: StreamInfo, stream: TelemetryStream | undefined, head: OutgoingHeaders): void {
     if (info.direction === 'outbound') {
-      const header = takePeerMetadata(head.headers);
+      const header = takePeerMetadata(head);
       const claimed = header === undefined ? undefined : this.#peers.read(header);
       if (claimed) info.peerWorkload ??= claimed;
     } else if (stream instanceof InboundTelemetryStream && stream.exchangesMetadata) {
@@ -66,11 +66,11 @@ export class IstioTelemetry implements Telemetry {
     }
   }
 
-  end(info: StreamInfo, stream: TelemetryStream | undefined, head: RequestHead, responseHeaders?: HeaderMap): void {
+  end(info: StreamInfo, stream: TelemetryStream | undefined, head: RequestHead, response?: Pick<ResponseHead, 'headers'>): void {
     const durationMs = performance.now() - info.startTime;
     this.#metrics.record(info, durationMs);
     if (stream instanceof InboundTelemetryStream || stream instanceof SpanStream) stream.span?.end(info, durationMs);
-    this.#accessLog?.(accessLogEntry(info, head, durationMs, responseHeaders));
+    this.#accessLog?.(accessLogEntry(info, head, durationMs, response?.headers));
   }
 
   #startOutbound(info: StreamInfo, head: RequestHead): TelemetryStream | undefined {
@@ -89,7 +89,7 @@ export class IstioTelemetry implements Telemetry {
   }
 
   #startInbound(info: StreamInfo, head: RequestHead): TelemetryStream {
-    const header = takePeerMetadata(head.headers);
+    const header = takePeerMetadata(head);
     if (header !== undefined) {
       const workload = this.#peers.read(header, info.peer?.namespace);
       if (workload) info.peerWorkload = workload;
@@ -106,7 +106,12 @@ function setHeader(head: OutgoingHeaders, name: string, value: string): void {
   else head.headers.set(name, value);
 }
 
-function takePeerMetadata(headers: HeaderMap): string | undefined {
+function takePeerMetadata(head: Pick<ResponseHead, 'headers' | 'takeHeader'>): string | undefined {
+  if (head.takeHeader) {
+    head.takeHeader(peerMetadataIdHeader);
+    return head.takeHeader(peerMetadataHeader);
+  }
+  const { headers } = head;
   const header = headers.get(peerMetadataHeader);
   if (header !== undefined) headers.remove(peerMetadataHeader);
   headers.remove(peerMetadataIdHeader);

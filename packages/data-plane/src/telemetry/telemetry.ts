@@ -1,5 +1,4 @@
 // The seam of metrics, access logs and traces: both engines call it once at the start and once at the end of a request.
-import type { HeaderMap } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
@@ -19,11 +18,11 @@ export interface Telemetry {
   /** The control plane said which workload this process is. */
   describe?(workload: WorkloadInfo): void;
   /** Once per request: Istio's counter and histogram, the access log line, the span's end. */
-  end(info: StreamInfo, stream: TelemetryStream | undefined, head: RequestHead, responseHeaders?: HeaderMap): void;
+  end(info: StreamInfo, stream: TelemetryStream | undefined, head: RequestHead, response?: Pick<ResponseHead, 'headers'>): void;
 }
 
 /** Headers of a response that are about to leave. */
-export interface OutgoingHeaders extends Pick<ResponseHead, 'headers'> {
+export interface OutgoingHeaders extends Pick<ResponseHead, 'headers' | 'takeHeader'> {
   /** Replaces one header without making `headers`, where the adapter makes them only for those who read them. */
   setHeader?(name: string, value: string): void;
 }

@@ -88,3 +88,11 @@ it('lets others work between the documents of a large file', async () => {
   expect([objects.map(({ metadata }) => metadata.name), problems]).toEqual([Array.from({ length: 20 }, (_, at) => `s-${at}`), []]);
   expect(turns).toBeGreaterThanOrEqual(19);
 });
+
+it('finds the place of a field once, however often it is asked for', () => {
+  const [object] = parseConfigFile('f', `${good}spec:\n  type: ExternalName\n`, 'test').objects;
+  const place = object!.position('spec.type');
+  expect(place).toEqual({ file: 'f', line: 6, column: 3 });
+  expect(object!.position('spec.type')).toBe(place);
+  expect(object!.position('metadata.name')).toMatchObject({ line: 4 });
+});

@@ -49,7 +49,7 @@ function* parseSteps(file: string, text: string, source: string): Generator<void
     const { value, errors } = parse(file, document);
     for (const { reason, position } of errors) fail(reason, position);
     if (errors.length > 0 || value === null || value === undefined) continue;
-    const place: Locate = (path) => locate(file, document, path);
+    const place = remembered((path) => locate(file, document, path));
     const read = (item: unknown, prefix: string): void => {
       const add = (object: Omit<ConfigObject, 'position' | 'source'>, base: string) =>
         result.objects.push({ ...object, source, position: (path = '') => place(path ? join(base, path) : base) });
@@ -73,6 +73,16 @@ function* parseSteps(file: string, text: string, source: string): Generator<void
     read(value, '');
   }
   return result;
+}
+
+/** Finding a place parses the document again, and warnings are looked up at every scrape of the metrics. */
+function remembered(find: Locate): Locate {
+  const known = new Map<string, Position>();
+  return (path) => {
+    let place = known.get(path);
+    if (!place) known.set(path, (place = find(path)));
+    return place;
+  };
 }
 
 function configObject(body: Data): Omit<ConfigObject, 'position' | 'source'> | { field: string; reason: string; object?: string } {

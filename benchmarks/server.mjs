@@ -104,21 +104,30 @@ async function httpLoad(port, way) {
   const headers = way.startsWith('mesh') && way !== 'mesh-plain' ? [...mesh.headers].map(([name, value]) => `${name}: ${value}\r\n`).join('') : '';
   const request = Buffer.from(`GET /orders/17?full=1 HTTP/1.1\r\nhost: payments\r\naccept: */*\r\nuser-agent: bench\r\n${headers}\r\n`);
   const identity = `spiffe://cluster.local/ns/default/sa/${way}`;
-  const sockets = await Promise.all(
-    Array.from({ length: connections }, async () => {
-      if (way === 'bare' || way === 'mesh-plain') return connected(connectTcp(port, '127.0.0.1'), 'connect');
-      return connected(connectTls({ ...runtime.tls.upstream({ expectedIds: [identity], alpn: ['http/1.1'] }), port, host: '127.0.0.1' }), 'secureConnect');
-    }),
-  );
-  const state = { left: 0, open: 0, done: () => {}, failed: () => {} };
-  for (const socket of sockets) {
+  const open = () => {
+    if (way === 'bare' || way === 'mesh-plain') return connected(connectTcp(port, '127.0.0.1'), 'connect');
+    return connected(connectTls({ ...runtime.tls.upstream({ expectedIds: [identity], alpn: ['http/1.1'] }), port, host: '127.0.0.1' }), 'secureConnect');
+  };
+  const sockets = new Set();
+  const state = { left: 0, open: 0, done: () => {}, failed: () => {}, closing: false };
+  const use = (socket) => {
+    sockets.add(socket);
     let text = '';
     let length = 0;
     let received = 0;
     socket.on('error', (error) => state.failed(error));
+    // A server that got a new identity asks its connections to leave.
+    socket.on('close', () => {
+      sockets.delete(socket);
+      if (state.closing) return;
+      open().then((fresh) => {
+        use(fresh);
+        if (state.open > 0) next(fresh);
+      }, state.failed);
+    });
     socket.on('data', (chunk) => {
       received += chunk.length;
-      // Responses differ in nothing but their date: the first tells how long they are.
+      // Responses of a connection differ in nothing but their date: the first tells how long they are.
       if (length === 0) {
         text += chunk.toString('latin1');
         const end = text.indexOf('\r\n\r\n');
@@ -130,7 +139,7 @@ async function httpLoad(port, way) {
       received = 0;
       next(socket);
     });
-  }
+  };
   const next = (socket) => {
     if (state.left > 0) {
       state.left -= 1;
@@ -140,13 +149,17 @@ async function httpLoad(port, way) {
       if (state.open === 0) state.done();
     }
   };
+  for (const socket of await Promise.all(Array.from({ length: connections }, open))) use(socket);
   return {
     run: (count) =>
       new Promise((resolve, reject) => {
-        Object.assign(state, { left: count, open: sockets.length, done: resolve, failed: reject });
-        sockets.forEach(next);
+        Object.assign(state, { left: count, open: sockets.size, done: resolve, failed: reject });
+        for (const socket of [...sockets]) next(socket);
       }),
-    close: () => sockets.forEach((socket) => socket.destroy()),
+    close() {
+      state.closing = true;
+      for (const socket of sockets) socket.destroy();
+    },
   };
 }
 

@@ -20,6 +20,11 @@ export class HastyClock implements Clock {
     return { cancel };
   }
 
+  /** Timers that have not fired. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
   hasten(ms: number): void {
     this.#ahead += ms;
     for (const timer of [...this.#timers].sort((a, b) => a.due - b.due)) if (timer.due <= this.now() && this.#timers.has(timer)) timer.run();

@@ -81,6 +81,22 @@ describe('discovery streams', () => {
     asked.client.close();
   });
 
+  it('name at most so many resources, fewer where the client knows no wildcard', async () => {
+    await start({ names: 20, namesWithoutWildcard: 10 });
+    const names = (count: number) => Array.from({ length: count }, (_, at) => `n${at}`);
+    const ended = async (userAgentName: string, count: number) => {
+      const { client, stream } = await follow('web');
+      stream.cancel();
+      const other = client.delta(weftNode({ userAgentName, metadata: { NAMESPACE: 'shop' } }));
+      other.subscribe('cluster', ...names(count));
+      return Promise.race([other.next().then(() => 'served'), other.ended.then(({ details }) => details)]);
+    };
+    expect(await ended('weft', 10)).toBe('served');
+    expect(await ended('weft', 11)).toBe('more than 10 names on one stream');
+    expect(await ended('envoy', 20)).toBe('served');
+    expect(await ended('envoy', 21)).toBe('more than 20 names on one stream');
+  });
+
   it('get no Listener of a port whose registration was refused, and the others’', async () => {
     await start({}, { ...ignore, subscribed: (_, __, name) => (name.endsWith(':81') ? 'the quota is used up' : undefined) });
     const { stream } = await follow('web');

@@ -159,7 +159,9 @@ export class ClientStream<Request extends RequestHead = RequestHead> {
     subscription.requested = true;
     this.#observe(subscription, before);
     for (const name of subscription.dirty) if (name.length > maxName) throw new StreamRefused(status.INVALID_ARGUMENT, `a resource name of ${name.length} characters; at most ${maxName} are allowed`);
-    if (this.#names() > this.#context.limits.names) throw new StreamRefused(status.RESOURCE_EXHAUSTED, `more than ${this.#context.limits.names} names on one stream`);
+    const { names, namesWithoutWildcard } = this.#context.limits;
+    const most = this.#view!.profile.wildcard ? names : Math.min(names, namesWithoutWildcard);
+    if (this.#names() > most) throw new StreamRefused(status.RESOURCE_EXHAUSTED, `more than ${most} names on one stream`);
     this.#wake();
   }
 

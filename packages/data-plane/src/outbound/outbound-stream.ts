@@ -147,7 +147,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     this.#retry = RetryState.of(route.retryPolicy, head);
     const remainingMs = this.#callerDeadline === Infinity ? Infinity : Math.max(0, this.#callerDeadline - performance.now());
     const policy = route.retryPolicy;
-    const timeouts = timeoutsOf(action, policy?.perTryTimeoutMs ?? 0, policy?.perTryIdleTimeoutMs ?? 0, head, { remainingMs, listenerStreamMs: this.#snapshot.maxStreamDurationMs });
+    const timeouts = timeoutsOf(action, policy?.perTryTimeoutMs ?? 0, policy?.perTryIdleTimeoutMs ?? 0, head, { remainingMs, listenerStreamMs: this.#snapshot.maxStreamDurationMs, listenerIdleMs: this.#snapshot.streamIdleTimeoutMs ?? 0 });
     this.#timeouts = timeouts;
     if (timeouts.streamMs <= 0) return this.#reply(responseTimeout);
     if (timeouts.streamMs !== Infinity) {

@@ -6,7 +6,7 @@ import { timeoutsOf } from './timeouts.js';
 
 const action = (options: Partial<ForwardActionConfig> = {}) => ({ timeoutMs: 0, ...options }) as ForwardActionConfig;
 const head = (headers: Record<string, string> = {}, protocol: 'http' | 'grpc' = 'http'): RequestHead => ({ protocol, method: 'GET', scheme: 'http', authority: 'a', path: '/', headers: HeaderMap.from(headers) });
-const none = { remainingMs: Infinity, listenerStreamMs: 0 };
+const none = { remainingMs: Infinity, listenerStreamMs: 0, listenerIdleMs: 0 };
 
 test('the caller may set route and per-try timeouts; its headers are taken out and the upstream is told', () => {
   const request = head({ 'x-envoy-upstream-rq-timeout-ms': '500', 'x-envoy-upstream-rq-per-try-timeout-ms': '100' });
@@ -23,10 +23,10 @@ test('a per-try timeout that is not below the whole is ignored, nonsense too', (
 });
 
 test('the earliest of deadline, route and listener bounds the stream', () => {
-  expect(timeoutsOf(action(), 0, 0, head(), { remainingMs: 70, listenerStreamMs: 100 })).toMatchObject({ streamMs: 70, deadlineOfCaller: true });
-  expect(timeoutsOf(action(), 0, 0, head(), { remainingMs: Infinity, listenerStreamMs: 100 })).toMatchObject({ streamMs: 100, deadlineOfCaller: false });
-  expect(timeoutsOf(action({ maxStreamDuration: { maxMs: 50 } }), 0, 0, head(), { remainingMs: 70, listenerStreamMs: 100 }).streamMs).toBe(50);
-  expect(timeoutsOf(action({ maxStreamDuration: { maxMs: 0 } }), 0, 0, head(), { remainingMs: Infinity, listenerStreamMs: 100 }).streamMs).toBe(Infinity);
+  expect(timeoutsOf(action(), 0, 0, head(), { remainingMs: 70, listenerStreamMs: 100, listenerIdleMs: 0 })).toMatchObject({ streamMs: 70, deadlineOfCaller: true });
+  expect(timeoutsOf(action(), 0, 0, head(), { remainingMs: Infinity, listenerStreamMs: 100, listenerIdleMs: 0 })).toMatchObject({ streamMs: 100, deadlineOfCaller: false });
+  expect(timeoutsOf(action({ maxStreamDuration: { maxMs: 50 } }), 0, 0, head(), { remainingMs: 70, listenerStreamMs: 100, listenerIdleMs: 0 }).streamMs).toBe(50);
+  expect(timeoutsOf(action({ maxStreamDuration: { maxMs: 0 } }), 0, 0, head(), { remainingMs: Infinity, listenerStreamMs: 100, listenerIdleMs: 0 }).streamMs).toBe(Infinity);
 });
 
 test.each([
@@ -43,4 +43,9 @@ test.each([
 test('the shorter idle timeout counts', () => {
   expect(timeoutsOf(action({ idleTimeoutMs: 50 }), 0, 80, head(), none).idleMs).toBe(50);
   expect(timeoutsOf(action(), 0, 80, head(), none).idleMs).toBe(80);
+});
+
+test('the idle timeout of the route replaces that of the listener, also with none', () => {
+  const idle = (options: Partial<ForwardActionConfig>, perTryIdleMs = 0) => timeoutsOf(action(options), 0, perTryIdleMs, head(), { ...none, listenerIdleMs: 300 }).idleMs;
+  expect([idle({}), idle({ idleTimeoutMs: 100 }), idle({ idleTimeoutMs: 0 }), idle({}, 200), idle({}, 400)]).toEqual([300, 100, 0, 200, 300]);
 });

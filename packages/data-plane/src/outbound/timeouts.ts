@@ -19,6 +19,8 @@ export interface TimeoutInput {
   remainingMs: number;
   /** The listener's (HCM); 0 = none. */
   listenerStreamMs: number;
+  /** The listener's, for routes that have none; 0 = none. */
+  listenerIdleMs: number;
 }
 
 const routeHeader = 'x-envoy-upstream-rq-timeout-ms';
@@ -35,7 +37,7 @@ export function timeoutsOf(action: ForwardActionConfig, perTryMs: number, perTry
   const streamMs = Math.min(duration, input.remainingMs);
   const expected = Math.min(perTry || Infinity, routeMs || Infinity, streamMs);
   if (expected !== Infinity && head.protocol === 'http') head.headers.set('x-envoy-expected-rq-timeout-ms', String(Math.max(0, Math.ceil(expected))));
-  return { routeMs, perTryMs: perTry, streamMs, deadlineOfCaller, idleMs: smallest(perTryIdleMs, action.idleTimeoutMs ?? 0) };
+  return { routeMs, perTryMs: perTry, streamMs, deadlineOfCaller, idleMs: smallest(perTryIdleMs, action.idleTimeoutMs ?? input.listenerIdleMs) };
 }
 
 /** `max_stream_duration` of the route, else of the listener; for gRPC with a deadline, `grpc_timeout_header_max` bounds the deadline instead. */

@@ -1,6 +1,6 @@
 // Which HTTP is spoken to a cluster, and how long its connections live.
 import { HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptionsSchema as UpstreamOptionsSchema, type Cluster, type HttpProtocolOptions as UpstreamOptions } from '@weft/xds-api/cluster';
-import { HttpProtocolOptionsSchema, UpstreamHttpProtocolOptionsSchema, type HttpProtocolOptions } from '@weft/xds-api/core';
+import { Http2ProtocolOptionsSchema, HttpProtocolOptionsSchema, UpstreamHttpProtocolOptionsSchema, type Http2ProtocolOptions, type HttpProtocolOptions } from '@weft/xds-api/core';
 import type { ClusterConfig } from './cluster-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { durationMs, unpack } from './value.js';
@@ -9,6 +9,8 @@ const upstreamFields = knownFields(UpstreamOptionsSchema, ['common_http_protocol
 const explicitFields = knownFields(HttpProtocolOptions_ExplicitHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options']);
 const commonFields = knownFields(HttpProtocolOptionsSchema, ['idle_timeout', 'max_connection_duration', 'max_requests_per_connection'], ['max_headers_count']);
 const sniFields = knownFields(UpstreamHttpProtocolOptionsSchema, []);
+// Windows, tables and limits of bad frames are Node's to choose; a keep-alive that is asked for would be missed.
+const http2Fields = knownFields(Http2ProtocolOptionsSchema, ['max_concurrent_streams'], ['hpack_table_size', 'initial_stream_window_size', 'initial_connection_window_size', 'allow_connect', 'allow_metadata', 'max_outbound_frames', 'max_outbound_control_frames', 'max_consecutive_inbound_frames_with_empty_payload', 'max_inbound_priority_frames_per_stream', 'max_inbound_window_update_frames_per_data_frame_sent', 'stream_error_on_invalid_http_messaging', 'override_stream_error_on_invalid_http_message', 'use_oghttp2_codec']);
 const extensionName = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const oneHour = 3_600_000;
 
@@ -27,7 +29,7 @@ export function decodeUpstreamProtocol(cluster: Cluster, report: Report): Protoc
   const http2 = cluster.http2ProtocolOptions;
   return {
     protocol: http2 ? 'http2' : 'http1',
-    ...(http2?.maxConcurrentStreams !== undefined && { maxConcurrentStreams: http2.maxConcurrentStreams }),
+    ...decodeHttp2(http2, 'http2_protocol_options', report),
     ...decodeCommon(cluster.commonHttpProtocolOptions, cluster, 'common_http_protocol_options', report),
   };
 }
@@ -43,17 +45,23 @@ function fromOptions(options: UpstreamOptions, cluster: Cluster, path: string, r
       report.check(explicitFields, chosen.value, join(path, 'explicit_http_config'));
       const { protocolConfig } = chosen.value;
       if (protocolConfig.case !== 'http2ProtocolOptions') return { protocol: 'http1', ...common };
-      const { maxConcurrentStreams } = protocolConfig.value;
-      return { protocol: 'http2', ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }), ...common };
+      return { protocol: 'http2', ...decodeHttp2(protocolConfig.value, join(path, 'explicit_http_config.http2_protocol_options'), report), ...common };
     }
     // As the caller came to us: HTTP as HTTP/1.1, gRPC as HTTP/2; and by ALPN.
     case 'useDownstreamProtocolConfig':
+      return { protocol: 'auto', ...decodeHttp2(chosen.value.http2ProtocolOptions, join(path, 'use_downstream_protocol_config.http2_protocol_options'), report), ...common };
     case 'autoConfig':
-      return { protocol: 'auto', ...common };
+      return { protocol: 'auto', ...decodeHttp2(chosen.value.http2ProtocolOptions, join(path, 'auto_config.http2_protocol_options'), report), ...common };
     default:
       report.add(path, 'one of explicit_http_config, use_downstream_protocol_config, auto_config is required');
       return { protocol: 'http1', ...common };
   }
+}
+
+function decodeHttp2(options: Http2ProtocolOptions | undefined, path: string, report: Report): Pick<Protocol, 'maxConcurrentStreams'> {
+  if (!options) return {};
+  report.check(http2Fields, options, path);
+  return options.maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams: options.maxConcurrentStreams };
 }
 
 function decodeCommon(common: HttpProtocolOptions | undefined, cluster: Cluster, path: string, report: Report): Omit<Protocol, 'protocol'> {

@@ -32,6 +32,14 @@ describe('clusters', () => {
     expect(problemsOf(types.cluster, cluster({ loadBalancingPolicy: { policies: [policy(stranger)] } }))).toEqual(['load_balancing_policy: no load-balancing policy is known: no.Policy']);
   });
 
+  it('read the limit of streams wherever HTTP/2 is configured, and refuse a keep-alive they would not send', () => {
+    const http2ProtocolOptions = { maxConcurrentStreams: 7 };
+    for (const chosen of ['autoConfig', 'useDownstreamProtocolConfig']) expect(decode(options({ upstreamProtocolOptions: { case: chosen, value: { http2ProtocolOptions } } }))).toMatchObject({ protocol: 'auto', maxConcurrentStreams: 7 });
+    expect(decode({ http2ProtocolOptions })).toMatchObject({ protocol: 'http2', maxConcurrentStreams: 7 });
+    const keepalive = { upstreamProtocolOptions: { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'http2ProtocolOptions', value: { connectionKeepalive: {} } } } } };
+    expect(problemsOf(types.cluster, cluster(options(keepalive)))).toEqual([`${http}.explicit_http_config.http2_protocol_options.connection_keepalive: not supported`]);
+  });
+
   it('read limits, protocol, outlier detection and what Istio says of them', () => {
     expect(decode({
       lbPolicy: LbPolicy.LEAST_REQUEST,

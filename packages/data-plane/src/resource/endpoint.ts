@@ -28,7 +28,7 @@ const dropFields = knownFields(ClusterLoadAssignment_Policy_DropOverloadSchema, 
 const localityFields = knownFields(LocalityLbEndpointsSchema, ['locality', 'lb_endpoints', 'load_balancing_weight', 'priority'], ['metadata', 'proximity']);
 const lbEndpointFields = knownFields(LbEndpointSchema, ['endpoint', 'health_status', 'metadata', 'load_balancing_weight']);
 const endpointFields = knownFields(EndpointSchema, ['address', 'hostname'], ['health_check_config', 'additional_addresses']);
-const addressFields = knownFields(SocketAddressSchema, ['protocol', 'address', 'port_value', 'named_port'], ['ipv4_compat']);
+const addressFields = knownFields(SocketAddressSchema, ['protocol', 'address', 'port_value'], ['ipv4_compat'], ['named_port']);
 
 export interface AssignmentOptions {
   readonly policy: EndpointPolicy;

@@ -12,7 +12,7 @@ import type { FilterOverrides } from './route-config.js';
 import { unwrapTypedStruct } from './typed-struct.js';
 import { typeNameOf } from './value.js';
 
-const fields = knownFields(HttpFilterSchema, ['name', 'typed_config', 'config_discovery', 'is_optional', 'disabled']);
+const fields = knownFields(HttpFilterSchema, ['name', 'typed_config', 'is_optional', 'disabled'], [], ['config_discovery']);
 const overrideFields = knownFields(FilterConfigSchema, ['config', 'is_optional', 'disabled']);
 
 export type Side = 'client' | 'server';

@@ -7,7 +7,7 @@ import { join, knownFields, type Report } from './report.js';
 import type { RegexRewriteConfig } from './route-config.js';
 
 const regexFields = knownFields(RegexMatcherSchema, ['regex'], ['google_re2']);
-const stringFields = knownFields(StringMatcherSchema, ['exact', 'prefix', 'suffix', 'safe_regex', 'contains', 'custom', 'ignore_case']);
+const stringFields = knownFields(StringMatcherSchema, ['exact', 'prefix', 'suffix', 'safe_regex', 'contains', 'ignore_case'], [], ['custom']);
 const headerFields = knownFields(HeaderMatcherSchema, ['name', 'exact_match', 'safe_regex_match', 'range_match', 'present_match', 'prefix_match', 'suffix_match', 'contains_match', 'string_match', 'invert_match', 'treat_missing_header_as_empty']);
 const queryFields = knownFields(QueryParameterMatcherSchema, ['name', 'string_match', 'present_match']);
 

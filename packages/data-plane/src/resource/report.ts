@@ -47,6 +47,9 @@ export class Report {
   }
 }
 
+/** What every decoder said of the fields it knows, for docs/xds-support.md and the test that keeps it true. */
+export const knownFieldLists: { readonly message: string; readonly reads: readonly string[]; readonly ignores: readonly string[]; readonly rejects: readonly string[] }[] = [];
+
 export interface KnownFields {
   readonly rejected: readonly DescField[];
   readonly unknown: readonly number[];
@@ -56,11 +59,13 @@ export interface KnownFields {
  * What a decoder makes of a message: the fields it reads, and those it leaves aside because they change nothing that an application or
  * an operator could rely on (statistics' names, tuning of buffers). All others are rejected where they are set. Proto names;
  * `#57` stands for a field of a newer Envoy.
+ * `refuses`: those whose refusal the decoder words itself.
  */
-export function knownFields(schema: DescMessage, reads: readonly string[], ignores: readonly string[] = []): KnownFields {
-  const names = new Set([...reads, ...ignores].filter((name) => !name.startsWith('#')));
+export function knownFields(schema: DescMessage, reads: readonly string[], ignores: readonly string[] = [], refuses: readonly string[] = []): KnownFields {
+  const names = new Set([...reads, ...ignores, ...refuses].filter((name) => !name.startsWith('#')));
   const rejected = schema.fields.filter((field) => !names.delete(field.name));
   if (names.size > 0) throw new Error(`${schema.typeName} has no field ${[...names].join(', ')}`);
+  knownFieldLists.push({ message: schema.typeName, reads, ignores, rejects: [...rejected.map(({ name }) => name), ...refuses] });
   return { rejected, unknown: ignores.filter((name) => name.startsWith('#')).map((name) => Number(name.slice(1))) };
 }
 

@@ -30,8 +30,9 @@ import { durationMs, filterMetadata, maxTotalWeight, runtimeFraction } from './v
 
 const forwardFields = knownFields(
   RouteActionSchema,
-  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration'],
+  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration'],
   ['early_data_policy', 'include_vh_rate_limits', 'max_internal_redirects'],
+  ['cluster_specifier_plugin', 'inline_cluster_specifier_plugin'],
 );
 const redirectFields = knownFields(RedirectActionSchema, ['https_redirect', 'scheme_redirect', 'host_redirect', 'port_redirect', 'path_redirect', 'prefix_rewrite', 'regex_rewrite', 'response_code', 'strip_query']);
 const directFields = knownFields(DirectResponseActionSchema, ['status', 'body']);

@@ -28,9 +28,18 @@ export function compileRegexRewrite({ pattern, substitution }: RegexRewriteConfi
   };
 }
 
+// Matching costs program × text. A few thousand instructions are more than any path needs; nested repeats reach millions with a short
+// pattern (Envoy: re2.max_program_size).
+const largestProgram = 5000;
+const longestPattern = 4096;
+
 function compile(pattern: string): RE2JS {
+  if (pattern.length > longestPattern) throw new Error(`the pattern is ${pattern.length} characters long, more than ${longestPattern}`);
   try {
-    return RE2JS.compile(pattern);
+    const regex = RE2JS.compile(pattern);
+    const size = regex.programSize();
+    if (size > largestProgram) throw new Error(`it needs ${size} instructions, more than ${largestProgram}`);
+    return regex;
   } catch (error) {
     throw new Error(`not a valid RE2 pattern: ${pattern}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }

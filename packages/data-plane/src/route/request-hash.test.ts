@@ -37,6 +37,7 @@ describe('request hashes', () => {
     expect(hash([byHeader('X')], requestHead('/', { x: 'v' }))).toBe(xxh64('v'));
     expect(hash([{ kind: 'query-parameter', name: 'q', terminal: false }], requestHead('/?q=v&q=w'))).toBe(xxh64('v'));
     expect(hash([{ kind: 'source-ip', terminal: false }], requestHead(), streamInfo({ downstreamRemoteAddress: '[::1]:99' }))).toBe(xxh64('::1'));
+    expect(hash([{ kind: 'source-ip', terminal: false }], requestHead(), streamInfo())).toBe(hash([{ kind: 'filter-state', key: 'io.grpc.channel_id', terminal: false }], requestHead()));
     expect(hash([{ kind: 'header', name: 'x', terminal: false, rewrite: { pattern: '^(.).*', substitution: '\\1' } }], requestHead('/', { x: 'vw' }))).toBe(xxh64('v'));
   });
 

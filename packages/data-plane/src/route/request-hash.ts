@@ -49,16 +49,17 @@ function compilePolicy(policy: HashPolicyConfig): (head: RequestHead, info: Stre
     }
     case 'cookie': return (head, _info, setCookies) => cookie(head, policy.name) ?? newCookie(policy, setCookies);
     case 'query-parameter': return (head) => queryParameter(head.path, policy.name);
-    case 'source-ip': return (_head, info) => info.downstreamRemoteAddress.replace(/:\d+$/, '').replace(/^\[|\]$/g, '') || undefined;
+    // Requests of this process have no source address but its own: all of them belong to one host, as those of a pod do in Envoy.
+    case 'source-ip': return (_head, info) => info.downstreamRemoteAddress.replace(/:\d+$/, '').replace(/^\[|\]$/g, '') || processId;
     case 'filter-state': {
       // gRFC A76: one value for the whole channel, here for the process.
-      if (policy.key === 'io.grpc.channel_id') return () => channelId;
+      if (policy.key === 'io.grpc.channel_id') return () => processId;
       throw new Error(`hash_policy.filter_state.key ${policy.key} is not supported`);
     }
   }
 }
 
-const channelId = randomUUID();
+const processId = randomUUID();
 
 function cookie(head: RequestHead, name: string): string | undefined {
   for (const header of head.headers.all('cookie')) {

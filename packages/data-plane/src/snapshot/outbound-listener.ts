@@ -13,4 +13,6 @@ export interface OutboundListenerSnapshot {
   /** Why the others are not there, as far as it is known. */
   readonly missing?: ReadonlyMap<string, Error>;
   readonly maxStreamDurationMs: number;
+  /** For routes without an idle timeout of their own; 0 or absent = none. */
+  readonly streamIdleTimeoutMs?: number;
 }

@@ -26,13 +26,13 @@ export class GrpcTransport {
   /** @throws {@link UpstreamConnectError} where the endpoint must not be talked to. */
   channel(host: Host, cluster: UpstreamCluster): grpc.Channel {
     const existing = host.transports.get('grpc') as HostChannel | undefined;
-    if (existing?.fits(host.config, cluster.config)) return existing.channel;
+    if (existing?.fits(host.config, cluster.config) && existing.takes(cluster.config)) return existing.channel;
     const security = upstreamSecurity(cluster.config, host.config);
     if (security.kind === 'refused') throw new UpstreamConnectError('identity', security.reason, { cause: new MeshError('WEFT_PEER_IDENTITY', security.reason) });
     const { address, port } = host.config;
     const { idleTimeoutMs } = cluster.config;
     const key = JSON.stringify([address, port, security, idleTimeoutMs]);
-    if (existing?.adopt(key, host.config, cluster.config)) return existing.channel;
+    if (existing?.adopt(key, host.config, cluster.config) && existing.takes(cluster.config)) return existing.channel;
     existing?.close();
     const channel = new grpc.Channel(targetOf(host.config), credentialsOf(security, this.#tls), {
       // Nothing shared with the application's own channels, nor with another cluster that expects another identity at this address.
@@ -53,6 +53,7 @@ export class GrpcTransport {
     const created = new HostChannel(channel, { key, secure: security.kind === 'tls', endpoint: host.config, cluster: cluster.config }, () => this.#open.delete(created));
     this.#open.add(created);
     host.transports.set('grpc', created);
+    created.takes(cluster.config);
     return channel;
   }
 
@@ -74,6 +75,8 @@ class HostChannel implements HostTransport {
   readonly #made: Made;
   readonly #onClose: () => void;
   #retired = false;
+  #calls = 0;
+  readonly #since = performance.now();
 
   constructor(channel: grpc.Channel, made: Made, onClose: () => void) {
     this.channel = channel;
@@ -90,6 +93,11 @@ class HostChannel implements HostTransport {
     this.#made.endpoint = endpoint;
     this.#made.cluster = cluster;
     return true;
+  }
+
+  /** Whether one more call may go onto its connection, by the cluster's limits of a connection's calls and age. Counts it. */
+  takes({ maxRequestsPerConnection = Infinity, maxConnectionDurationMs = Infinity }: ClusterConfig): boolean {
+    return ++this.#calls <= maxRequestsPerConnection && performance.now() - this.#since < (maxConnectionDurationMs || Infinity);
   }
 
   retireIfSecure(): void {

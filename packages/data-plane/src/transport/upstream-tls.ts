@@ -41,8 +41,16 @@ export function usesIdentity(tls: UpstreamTlsConfig): boolean {
   return tls.identityProvider !== undefined || (tls.rootProvider !== undefined && !tls.certificateFiles);
 }
 
-/** Whether both sides show SPIFFE identities: what metrics and traces tell of a connection. */
-export function isMutualTls({ transportSockets }: ClusterConfig, { metadata, identityMissing }: EndpointConfig): boolean {
+const known = new WeakMap<EndpointConfig, { cluster: ClusterConfig; mutual: boolean }>();
+
+/** Whether both sides show SPIFFE identities: what metrics and traces tell of a connection. Remembered, for every attempt asks. */
+export function isMutualTls(cluster: ClusterConfig, endpoint: EndpointConfig): boolean {
+  let entry = known.get(endpoint);
+  if (entry?.cluster !== cluster) known.set(endpoint, (entry = { cluster, mutual: findMutualTls(cluster, endpoint) }));
+  return entry.mutual;
+}
+
+function findMutualTls({ transportSockets }: ClusterConfig, { metadata, identityMissing }: EndpointConfig): boolean {
   if (transportSockets.length === 0 || identityMissing) return false;
   const tls = transportSockets.find(({ match }) => matches(match, metadata['envoy.transport_socket_match'] ?? {}))?.tls;
   return tls !== undefined && usesIdentity(tls);

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
 import type { Drain, InboundListener, LocalReply } from '@weft/data-plane/internal';
-import { connectionOf, rememberConnection, type AcceptedConnection } from '../listener/accepted-connection.js';
+import { connectionOf, type AcceptedConnection } from '../listener/accepted-connection.js';
 import { captureHttp2Server } from './capture-http2.js';
 import { loadGrpc } from './grpc-js.js';
 import { admitted } from './grpc-options.js';
@@ -30,8 +30,7 @@ export class GrpcAcceptor {
     http2.prependListener('session', (session: ServerHttp2Session) => {
       const connection = this.#accepting;
       if (!connection) return session.destroy();
-      rememberConnection(session, connection);
-      connection.onDrain(() => session.close());
+      connection.attach(session);
     });
     const serve = http2.listeners('stream') as ((...args: unknown[]) => void)[];
     if (serve.length === 0) throw new Error('this version of @grpc/grpc-js does not serve streams as expected');

@@ -3,7 +3,7 @@ import { createServer, STATUS_CODES, type IncomingMessage, type Server, type Ser
 import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import type { LocalReply } from '@weft/data-plane/internal';
-import { connectionOf, rememberConnection, type AcceptedConnection } from '../listener/accepted-connection.js';
+import { connectionOf, type AcceptedConnection } from '../listener/accepted-connection.js';
 import type { HttpTarget } from '../target.js';
 import { handleRequest, noChain, openStream, proceed, type NodeHandlerOptions } from './node-handler.js';
 
@@ -57,8 +57,7 @@ export function createInnerHttp2Server(target: HttpTarget, options: NodeHandlerO
   server.on('session', (session) => {
     const connection = current();
     if (!connection) return session.destroy();
-    rememberConnection(session, connection);
-    connection.onDrain(() => session.close());
+    connection.attach(session);
   });
   server.on('sessionError', () => {});
   server.on('request', (request, response) => {

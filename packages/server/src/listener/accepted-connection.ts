@@ -1,4 +1,5 @@
 // One connection that may carry requests: who it is, and when it has to end.
+import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { connectionInfo, type Clock, type ConnectionInfo } from '@weft/data-plane/internal';
@@ -8,11 +9,15 @@ export class AcceptedConnection {
   readonly info: ConnectionInfo;
   /** No further requests: HTTP/1 says `connection: close`, HTTP/2 has sent GOAWAY. */
   draining = false;
+  readonly #clock: Clock;
+  readonly #handshakeTimeoutMs: number;
   readonly #onDrain = new Set<() => void>();
 
   /** @throws where the peer's certificate does not verify. */
-  constructor(socket: Socket, clock: Clock) {
+  constructor(socket: Socket, clock: Clock, handshakeTimeoutMs: number) {
     this.socket = socket;
+    this.#clock = clock;
+    this.#handshakeTimeoutMs = handshakeTimeoutMs;
     this.info = connectionInfo(socket);
     if (socket instanceof TLSSocket) this.#expire(socket, clock);
   }
@@ -25,6 +30,20 @@ export class AcceptedConnection {
 
   onDrain(fn: () => void): void {
     this.#onDrain.add(fn);
+  }
+
+  /**
+   * The HTTP/2 session on this connection. Its preface has to arrive in time: Node waits for ever for the rest of one.
+   */
+  attach(session: ServerHttp2Session): void {
+    connections.set(session, this);
+    this.onDrain(() => session.close());
+    const timer = this.#clock.setTimeout(() => {
+      session.destroy();
+      this.socket.destroy();
+    }, this.#handshakeTimeoutMs);
+    session.once('remoteSettings', () => timer.cancel());
+    session.once('close', () => timer.cancel());
   }
 
   /** An identity ends with its certificate: asked to leave in time, closed at the end. */

@@ -155,7 +155,7 @@ export class MeshListener {
       return;
     }
     if (tlsMode !== 'permissive' && tlsMode !== 'disable') return this.#refuse(socket, 'plain text on a port with mutual TLS');
-    this.#serve(new AcceptedConnection(socket, clock), first === 'http2');
+    this.#serve(new AcceptedConnection(socket, clock, peekTimeoutMs), first === 'http2');
     logger.debug({ listener: this.inbound.name, peer: socket.remoteAddress }, 'plain text connection');
   }
 
@@ -181,7 +181,7 @@ export class MeshListener {
     const { clock } = this.#runtime;
     let connection: AcceptedConnection;
     try {
-      connection = new AcceptedConnection(socket, clock);
+      connection = new AcceptedConnection(socket, clock, this.#options.peekTimeoutMs);
     } catch (error) {
       return this.#refuse(socket, 'the peer has no valid identity', error as Error);
     }
@@ -197,6 +197,8 @@ export class MeshListener {
     const { socket } = connection;
     if (socket.destroyed) return;
     rememberConnection(socket, connection);
+    // HTTP/2 knows no half-closed connections: Node would keep one for ever whose client was killed.
+    if (http2) socket.allowHalfOpen = false;
     if (http2 && this.#grpc) this.#grpc.accept(connection);
     else if (http2 && this.#http2) {
       this.#accepting = connection;

@@ -27,6 +27,8 @@ export interface EchoOptions {
   onMessage?: (method: string, message: string) => void;
   credentials?: ServerCredentials;
   port?: number;
+  /** Longest message the server takes. Default grpc-js's 4 MiB. */
+  maxMessageBytes?: number;
 }
 
 export async function echoServer(options: EchoOptions = {}): Promise<EchoServer> {
@@ -64,7 +66,7 @@ export async function echoServer(options: EchoOptions = {}): Promise<EchoServer>
       call.write(chunk);
     }).on('end', () => call.end());
   };
-  const server = new Server();
+  const server = new Server(options.maxMessageBytes === undefined ? {} : { 'grpc.max_receive_message_length': options.maxMessageBytes });
   server.addService(echoService, { Unary: unary, ClientStream: clientStream, ServerStream: serverStream, Bidi: bidi } as UntypedServiceImplementation);
   const port = await new Promise<number>((resolve, reject) => server.bindAsync(`127.0.0.1:${options.port ?? 0}`, options.credentials ?? ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))));
   return { port, get calls() { return state.calls; }, get metadata() { return state.metadata; }, close: () => server.forceShutdown() };

@@ -1,4 +1,4 @@
-import { Agent, getGlobalDispatcher, interceptors, request, setGlobalDispatcher, type Dispatcher } from 'undici';
+import { Agent, getGlobalDispatcher, interceptors, MockAgent, request, setGlobalDispatcher, type Dispatcher } from 'undici';
 import { afterEach, expect, test, vi } from 'vitest';
 import { HandMadeMesh, retryPolicy } from '../../test-support/hand-made-mesh.js';
 import { closedPort, testServer, type TestServer } from '../../test-support/test-server.js';
@@ -123,6 +123,19 @@ test('install puts global fetch in the mesh, passes other hosts to the dispatche
   } finally {
     setGlobalDispatcher(before);
   }
+});
+
+test('https to a mesh name is refused and says why; to hosts outside it passes through', async () => {
+  const { client } = mesh().add('payments', { ports: [1] });
+  const refused = { code: 'WEFT_UNSUPPORTED', message: expect.stringContaining('cannot do yet; dial http://') as string };
+  for (const url of ['https://payments/', 'https://payments.default.svc.cluster.local/']) await expect(client.request(url)).rejects.toMatchObject(refused);
+  await expect(client.fetch('https://payments/')).rejects.toMatchObject({ cause: refused });
+  const outside = new MockAgent();
+  outside.disableNetConnect();
+  outside.get('https://api.example.com').intercept({ path: '/' }).reply(200, 'outside').times(2);
+  client.dispatcher.fallback = () => outside;
+  expect(await (await client.request('https://api.example.com/')).body.text()).toBe('outside');
+  expect(await (await client.fetch('https://api.example.com/')).text()).toBe('outside');
 });
 
 test('REGISTRY_ONLY lets nothing out of the mesh', async () => {

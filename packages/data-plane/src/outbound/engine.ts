@@ -48,7 +48,7 @@ export class Engine implements OutboundEngine {
 
   lookup(scheme: 'http' | 'https', authority: string): Lookup {
     // The application's own TLS is bytes to us: HTTP routes cannot apply to it.
-    if (scheme === 'https') return { kind: 'absent', error: new MeshError('WEFT_UNSUPPORTED', `https://${authority}: the mesh encrypts by itself, dial http://; TLS of the application would have to be carried as TCP`) };
+    if (scheme === 'https') return { kind: 'absent', error: new MeshError('WEFT_UNSUPPORTED', `https://${authority}: TLS of the application itself would have to be carried through the mesh as TCP, which Weft cannot do yet; dial http://, the mesh encrypts by itself`) };
     const name = this.#names.listener(authority, 80);
     if (name === undefined) return { kind: 'absent', error: new MeshError('WEFT_UNKNOWN_HOST', `${authority} is not a host and port`) };
     const state = this.#listeners.get(name);

@@ -1,8 +1,8 @@
 // What a peer must not be able to tell the application: headers by which proxies and meshes talk among themselves.
-import { randomUUID } from 'node:crypto';
 import type { HeaderMap } from '../stream/header-map.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import { isTraceparent } from '../telemetry/tracing.js';
+import { requestId } from './request-id.js';
 
 const longestBaggage = 8192;
 
@@ -17,7 +17,7 @@ export function sanitizeHeaders(headers: HeaderMap, { clientCertificate }: Sanit
   // Node keeps the first of these and drops the rest silently; the next parser may keep the last.
   if (found.hosts > 1 || found.authorizations > 1) return { status: 400, body: 'repeated header', details: 'repeated_header' };
   if (found.internal > 0) stripInternal(headers.raw);
-  if (found.requestIds !== 1 || !/^[\x21-\x7e]{1,128}$/.test(headers.get('x-request-id') as string)) headers.set('x-request-id', randomUUID());
+  if (found.requestIds !== 1 || !/^[\x21-\x7e]{1,128}$/.test(headers.get('x-request-id') as string)) headers.set('x-request-id', requestId());
   if (found.tracing > 0) sanitizeTracing(headers);
   if (clientCertificate !== undefined) headers.add('x-forwarded-client-cert', clientCertificate);
   if (found.connections > 0) protectFromConnection(headers);

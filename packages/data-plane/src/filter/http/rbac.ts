@@ -7,7 +7,7 @@ import type { LocalReply } from '../../stream/local-reply.js';
 import type { StreamInfo } from '../../stream/stream-info.js';
 import type { Counter } from '../../telemetry/stats.js';
 import type { FilterContext, HttpFilter, HttpFilterFactory } from '../http-filter.js';
-import { RbacEngine } from '../rbac/engine.js';
+import { RbacEngine, type Verdict } from '../rbac/engine.js';
 import { decodeRbac } from '../rbac/policy.js';
 
 export interface RbacFilterConfig {
@@ -66,21 +66,25 @@ class RbacFilter implements HttpFilter<RbacFilterConfig, RbacFilterConfig | null
     const { rules, shadowRules, statPrefix, shadowStatPrefix } = effective;
     const count = this.#counters(statPrefix);
     const countShadow = this.#counters(`${shadowStatPrefix}shadow_`);
+    const shadowNotes = new Notes(({ allowed, policy }) => ({ [`${shadowStatPrefix}shadow_engine_result`]: allowed ? 'allowed' : 'denied', ...(policy !== undefined && { [`${shadowStatPrefix}shadow_effective_policy_id`]: policy }) }));
+    const notes = new Notes(({ allowed, policy }) => ({ [`${statPrefix}enforced_engine_result`]: allowed ? 'allowed' : 'denied', ...(policy !== undefined && { [`${statPrefix}enforced_effective_policy_id`]: policy }) }));
+    const logNotes = new Notes(({ policy }) => ({ access_log_hint: policy !== undefined }), 'envoy.common');
     const streamFilter = {
       decodeHeaders(head: Parameters<RbacEngine['evaluate']>[0], info: StreamInfo): LocalReply | undefined {
         if (shadowRules) {
-          const { allowed, policy } = shadowRules.evaluate(head, info);
-          countShadow(allowed);
-          note(info, { [`${shadowStatPrefix}shadow_engine_result`]: allowed ? 'allowed' : 'denied', ...(policy !== undefined && { [`${shadowStatPrefix}shadow_effective_policy_id`]: policy }) });
+          const verdict = shadowRules.evaluate(head, info);
+          countShadow(verdict.allowed);
+          shadowNotes.add(info, verdict);
         }
         if (!rules) return undefined;
-        const { allowed, policy } = rules.evaluate(head, info);
+        const verdict = rules.evaluate(head, info);
         if (rules.action === 'log') {
-          note(info, { access_log_hint: policy !== undefined }, 'envoy.common');
+          logNotes.add(info, verdict);
           return undefined;
         }
+        const { allowed, policy } = verdict;
         count(allowed);
-        note(info, { [`${statPrefix}enforced_engine_result`]: allowed ? 'allowed' : 'denied', ...(policy !== undefined && { [`${statPrefix}enforced_effective_policy_id`]: policy }) });
+        notes.add(info, verdict);
         return allowed ? undefined : { status: 403, body: 'RBAC: access denied', details: `rbac_access_denied_matched_policy[${policy ?? 'none'}]` };
       },
     };
@@ -98,7 +102,28 @@ class RbacFilter implements HttpFilter<RbacFilterConfig, RbacFilterConfig | null
   }
 }
 
-function note(info: StreamInfo, values: Readonly<Record<string, unknown>>, namespace = filterName): void {
-  info.metadata ??= new Map();
-  info.metadata.set(namespace, { ...info.metadata.get(namespace), ...values });
+type Values = Readonly<Record<string, unknown>>;
+
+/** What a verdict leaves in the dynamic metadata: written once per verdict and what was there before it. */
+class Notes {
+  readonly #of: (verdict: Verdict) => Values;
+  readonly #namespace: string;
+  readonly #known = new WeakMap<Verdict, WeakMap<Values, Values>>();
+
+  constructor(of: (verdict: Verdict) => Values, namespace = filterName) {
+    this.#of = of;
+    this.#namespace = namespace;
+  }
+
+  add(info: StreamInfo, verdict: Verdict): void {
+    info.metadata ??= new Map();
+    const before = info.metadata.get(this.#namespace) ?? nothing;
+    let known = this.#known.get(verdict);
+    if (!known) this.#known.set(verdict, (known = new WeakMap()));
+    let values = known.get(before);
+    if (!values) known.set(before, (values = Object.freeze({ ...before, ...this.#of(verdict) })));
+    info.metadata.set(this.#namespace, values);
+  }
 }
+
+const nothing: Values = Object.freeze({});

@@ -14,25 +14,29 @@ import type { PolicyConfig, RbacConfig, RuleConfig } from './policy.js';
 
 type Rule = (head: RequestHead, info: StreamInfo) => boolean;
 
+/** One object for each policy and one for none, so that what follows from it can be held by it. */
 export interface Verdict {
-  allowed: boolean;
+  readonly allowed: boolean;
   /** The policy that matched, the first by name. */
-  policy: string | undefined;
+  readonly policy: string | undefined;
 }
 
 export class RbacEngine {
   readonly action: RbacConfig['action'];
-  readonly #policies: readonly { name: string; matches: Rule }[];
+  readonly #policies: readonly { matches: Rule; verdict: Verdict }[];
+  readonly #unmatched: Verdict;
 
   /** @throws where a pattern is not valid. */
   constructor({ action, policies }: RbacConfig) {
     this.action = action;
-    this.#policies = policies.map((policy) => ({ name: policy.name, matches: compilePolicy(policy, action === 'deny') }));
+    const verdict = (policy: string | undefined): Verdict => Object.freeze({ policy, allowed: action === 'log' || (policy !== undefined) === (action === 'allow') });
+    this.#unmatched = verdict(undefined);
+    this.#policies = policies.map((policy) => ({ matches: compilePolicy(policy, action === 'deny'), verdict: verdict(policy.name) }));
   }
 
   evaluate(head: RequestHead, info: StreamInfo): Verdict {
-    const policy = this.#policies.find(({ matches }) => matches(head, info))?.name;
-    return { policy, allowed: this.action === 'log' || (policy !== undefined) === (this.action === 'allow') };
+    for (const { matches, verdict } of this.#policies) if (matches(head, info)) return verdict;
+    return this.#unmatched;
   }
 }
 
@@ -46,10 +50,7 @@ function compileRule(config: RuleConfig, wide: boolean): Rule {
   switch (config.kind) {
     case 'any': return () => true;
     case 'or': return anyOf(config.rules.map((rule) => compileRule(rule, wide)));
-    case 'and': {
-      const rules = config.rules.map((rule) => compileRule(rule, wide));
-      return (head, info) => rules.every((rule) => rule(head, info));
-    }
+    case 'and': return allOf(config.rules.map((rule) => compileRule(rule, wide)));
     case 'not': {
       const rule = compileRule(config.rule, !wide);
       return (head, info) => !rule(head, info);
@@ -76,7 +77,18 @@ function compileRule(config: RuleConfig, wide: boolean): Rule {
 
 function anyOf(rules: readonly Rule[]): Rule {
   if (rules.length === 1) return rules[0] as Rule;
-  return (head, info) => rules.some((rule) => rule(head, info));
+  return (head, info) => {
+    for (const rule of rules) if (rule(head, info)) return true;
+    return false;
+  };
+}
+
+function allOf(rules: readonly Rule[]): Rule {
+  if (rules.length === 1) return rules[0] as Rule;
+  return (head, info) => {
+    for (const rule of rules) if (!rule(head, info)) return false;
+    return true;
+  };
 }
 
 function path(exact: StringPredicate, ignoringCase: StringPredicate, wide: boolean): Rule {
@@ -84,7 +96,9 @@ function path(exact: StringPredicate, ignoringCase: StringPredicate, wide: boole
   return (head, { router }) => {
     const value = pathOnly(head.path);
     if (!router) return exact(value);
-    return pathSpellings(value, router).some(router.caseSensitive ? exact : ignoringCase);
+    const test = router.caseSensitive ? exact : ignoringCase;
+    for (const spelling of pathSpellings(value, router)) if (test(spelling)) return true;
+    return false;
   };
 }
 

@@ -2,7 +2,15 @@
 import type { RouterSpelling } from '../../stream/stream-info.js';
 
 /** Every spelling of a path that the router serves with the same handler, except upper and lower case. */
-export function pathSpellings(path: string, { strict, decodes }: RouterSpelling): string[] {
+export function pathSpellings(path: string, router: RouterSpelling): readonly string[] {
+  // Every path rule of every policy asks for the same request.
+  if (path !== last.path || router !== last.router) last = { path, router, spellings: spell(path, router) };
+  return last.spellings;
+}
+
+let last: { readonly path: string; readonly router: RouterSpelling | undefined; readonly spellings: readonly string[] } = { path: '', router: undefined, spellings: [] };
+
+function spell(path: string, { strict, decodes }: RouterSpelling): string[] {
   const spellings = [path];
   if (decodes && path.includes('%')) {
     const decoded = decode(path);
@@ -11,7 +19,11 @@ export function pathSpellings(path: string, { strict, decodes }: RouterSpelling)
   // Some routers read `//` as `/`; where the configuration merges slashes there is none left.
   if (path.includes('//')) spellings.push(path.replace(/\/{2,}/g, '/'));
   if (strict) return spellings;
-  return spellings.flatMap((spelling) => (spelling.length > 1 && spelling.endsWith('/') ? [spelling, spelling.slice(0, -1)] : [spelling, `${spelling}/`]));
+  for (let i = spellings.length - 1; i >= 0; i--) {
+    const spelling = spellings[i] as string;
+    spellings.push(spelling.length > 1 && spelling.endsWith('/') ? spelling.slice(0, -1) : `${spelling}/`);
+  }
+  return spellings;
 }
 
 /** With and without port and trailing dot, in lower case (Istio GHSA-7774-7vr3-cc8j and its rules for ports). */

@@ -1,8 +1,8 @@
 // String, header and query parameter matchers. RBAC and route matching share them.
 import { RegexMatcherSchema, StringMatcherSchema, type RegexMatcher, type RegexMatchAndSubstitute, type StringMatcher } from '@weft/xds-api/core';
 import { HeaderMatcherSchema, QueryParameterMatcherSchema, type HeaderMatcher, type QueryParameterMatcher } from '@weft/xds-api/route';
-import { RE2JS } from 're2js';
 import type { HeaderMatcherConfig, QueryParameterMatcherConfig, StringMatcherConfig } from './matcher-config.js';
+import { compileRe2 } from '../route/re2.js';
 import { join, knownFields, type Report } from './report.js';
 import type { RegexRewriteConfig } from './route-config.js';
 
@@ -14,13 +14,7 @@ const queryFields = knownFields(QueryParameterMatcherSchema, ['name', 'string_ma
 /** The pattern, where RE2 takes it. */
 export function decodeRegex(matcher: RegexMatcher, path: string, report: Report): string {
   report.check(regexFields, matcher, path);
-  report.attempt(join(path, 'regex'), () => {
-    try {
-      RE2JS.compile(matcher.regex);
-    } catch (error) {
-      throw new Error(`not a RE2 pattern: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-    }
-  });
+  report.attempt(join(path, 'regex'), () => void compileRe2(matcher.regex));
   return matcher.regex;
 }
 

@@ -20,7 +20,7 @@ describe('compiled regular expressions', () => {
       try {
         reference = RE2JS.compile(pattern);
       } catch {
-        expect(() => compileRegex(pattern), pattern).toThrow(/not a valid RE2 pattern/);
+        expect(() => compileRegex(pattern), pattern).toThrow(/not a RE2 pattern/);
         continue;
       }
       const test = compileRegex(pattern);

@@ -1,19 +1,19 @@
 // RE2 patterns of the configuration, with plain string comparison where the pattern allows it (30 times cheaper).
-import { RE2JS } from 're2js';
 import type { RegexRewriteConfig } from '../resource/route-config.js';
+import { compileRe2 } from './re2.js';
 
 export type StringPredicate = (value: string) => boolean;
 
 /** A test whether the whole string matches, which is what Envoy's `safe_regex` means. Throws where the pattern is not RE2. */
 export function compileRegex(pattern: string): StringPredicate {
   // Also compiled where a shortcut follows: a pattern that RE2 rejects must not pass because it looked plain.
-  const regex = compile(pattern);
+  const regex = compileRe2(pattern);
   return shortcut(pattern) ?? ((value) => regex.testExact(value));
 }
 
 /** Replaces every match (`\0` to `\9` in the substitution are groups), as RE2's GlobalReplace does. */
 export function compileRegexRewrite({ pattern, substitution }: RegexRewriteConfig): (value: string) => string {
-  const regex = compile(pattern);
+  const regex = compileRe2(pattern);
   const parts = substitutionParts(substitution, regex.groupCount());
   return (value) => {
     const matcher = regex.matcher(value);
@@ -26,23 +26,6 @@ export function compileRegexRewrite({ pattern, substitution }: RegexRewriteConfi
     }
     return result + value.slice(from);
   };
-}
-
-// Matching costs program × text. A few thousand instructions are more than any path needs; nested repeats reach millions with a short
-// pattern (Envoy: re2.max_program_size).
-const largestProgram = 5000;
-const longestPattern = 4096;
-
-function compile(pattern: string): RE2JS {
-  if (pattern.length > longestPattern) throw new Error(`the pattern is ${pattern.length} characters long, more than ${longestPattern}`);
-  try {
-    const regex = RE2JS.compile(pattern);
-    const size = regex.programSize();
-    if (size > largestProgram) throw new Error(`it needs ${size} instructions, more than ${largestProgram}`);
-    return regex;
-  } catch (error) {
-    throw new Error(`not a valid RE2 pattern: ${pattern}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-  }
 }
 
 function substitutionParts(substitution: string, groups: number): (string | number)[] {

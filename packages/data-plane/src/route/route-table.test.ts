@@ -66,7 +66,7 @@ describe('routes', () => {
   });
 
   it('name a wrong field with its path', () => {
-    expect(() => tableOf(route('r', { match: match({ kind: 'regex', value: '(' }) }))).toThrow(/^virtual_hosts\[0\]\.routes\[0\]: not a valid RE2 pattern/);
+    expect(() => tableOf(route('r', { match: match({ kind: 'regex', value: '(' }) }))).toThrow(/^virtual_hosts\[0\]\.routes\[0\]: not a RE2 pattern/);
     expect(() => tableOf(route('r', { mutations: { ...noMutations, request: edits({ x: '%NOPE%' }) } }))).toThrow(/routes\[0\]: unknown substitution %NOPE%/);
   });
 

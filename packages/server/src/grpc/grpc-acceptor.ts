@@ -36,7 +36,7 @@ export class GrpcAcceptor {
     if (serve.length === 0) throw new Error('this version of @grpc/grpc-js does not serve streams as expected');
     http2.removeAllListeners('stream');
     http2.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]) => {
-      stream.on('error', () => {});
+      stream.on('error', ignore);
       judge(stream, headers, rawHeaders, options, () => admitted.run(true, () => serve.forEach((fn) => fn.call(http2, stream, headers, flags, rawHeaders))));
     });
   }
@@ -52,6 +52,9 @@ export class GrpcAcceptor {
   }
 }
 
+// An error of a stream ends the process where nobody listens; its end is seen by `close`.
+const ignore = () => {};
+
 function judge(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[], { inbound, requests }: GrpcAcceptorOptions, serve: () => void): void {
   const connection = stream.session && connectionOf(stream.session);
   if (!connection) return stream.close(8);
@@ -62,7 +65,7 @@ function judge(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeade
   const inboundStream = inbound.open(chain, connection.info, head, { httpVersion: 'HTTP/2' });
   requests.begin();
   const result = refusal ? inboundStream.refuse(refusal) : inboundStream.decode();
-  watchStream(stream, inboundStream, () => requests.end());
+  watchStream(stream, inboundStream, requests);
   const settle = (reply: LocalReply | undefined) => {
     if (stream.destroyed) return;
     if (reply) return replyToStream(stream, reply, undefined, protocol);

@@ -1,27 +1,35 @@
 // One gRPC call at the HTTP/2 stream: below grpc-js, so that calls of unknown methods are judged and counted too.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { grpcStatusOf, HeaderMap, type InboundStream, type LocalReply, type RequestHead } from '@weft/data-plane/internal';
+import { grpcStatusOf, HeaderMap, type Drain, type InboundStream, type LocalReply, type OutgoingHeaders, type RequestHead, type ResponseHead } from '@weft/data-plane/internal';
 import { grpcMessage } from './grpc-message.js';
 
 /** With a reply where the request has no single meaning. */
 export function streamHead(headers: IncomingHttpHeaders, rawHeaders: readonly string[], secure: boolean): { head: RequestHead; refusal?: LocalReply } {
-  const list = new HeaderMap(rawHeaders.filter((_, index) => !(rawHeaders[index - (index % 2)] as string).startsWith(':')).slice());
+  const raw: string[] = [];
+  // Names are lower case on HTTP/2.
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) if ((rawHeaders[i] as string).charCodeAt(0) !== 58 /* : */) raw.push(rawHeaders[i] as string, rawHeaders[i + 1] as string);
+  const list = new HeaderMap(raw);
   const authority = headers[':authority'];
   const host = list.get('host');
   const protocol = list.get('content-type')?.startsWith('application/grpc') ? 'grpc' : 'http';
   const head: RequestHead = { protocol, method: headers[':method'] ?? '', scheme: secure ? 'https' : 'http', authority: authority ?? host ?? '', path: headers[':path'] ?? '', headers: list };
   const twoAuthorities = authority !== undefined && host !== undefined && authority !== host;
-  return { head, ...(twoAuthorities && { refusal: { status: 400, body: 'two authorities', details: 'two_authorities' } }) };
+  return twoAuthorities ? { head, refusal: { status: 400, body: 'two authorities', details: 'two_authorities' } } : { head };
 }
 
 /** What grpc-js reads afterwards is what policies judged. */
 export function applyStreamHead(headers: IncomingHttpHeaders, head: RequestHead): void {
   headers[':path'] = head.path;
-  for (const name of Object.keys(headers)) if (!name.startsWith(':') && !head.headers.has(name)) delete headers[name];
-  for (const [name] of head.headers) {
+  const { raw } = head.headers;
+  for (const name in headers) if (name.charCodeAt(0) !== 58 /* : */ && !head.headers.has(name)) delete headers[name];
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string;
+    const known = headers[name];
+    // Headers that came once and stay are the same text.
+    if (known === raw[i + 1]) continue;
     const value = head.headers.joined(name) as string;
-    if (headers[name] === undefined || (typeof headers[name] === 'string' && headers[name].replaceAll(', ', ',') !== value.replaceAll(', ', ','))) headers[name] = value;
+    if (known === undefined || (typeof known === 'string' && known.replaceAll(', ', ',') !== value.replaceAll(', ', ','))) headers[name] = value;
   }
 }
 
@@ -42,66 +50,136 @@ export function replyToStream(stream: ServerHttp2Stream, reply: LocalReply, inbo
   stream.resume();
 }
 
-/** Watches what grpc-js does with the stream, and runs all its events in the request's context. */
-export function watchStream(stream: ServerHttp2Stream, inbound: InboundStream, onEnd: () => void): void {
-  let status = 0;
-  let grpcStatus: number | undefined;
-  let received = 0;
-  let sent = 0;
-  const readStatus = (headers: OutgoingHttpHeaders | undefined) => {
-    const value = headers?.['grpc-status'];
-    if (value !== undefined) grpcStatus = Number(value);
-  };
-  const { respond, sendTrailers, write, end } = stream as unknown as Record<'respond' | 'sendTrailers' | 'write' | 'end', (...args: unknown[]) => unknown>;
-  const patched = stream as unknown as Record<string, unknown>;
-  patched['respond'] = (headers: OutgoingHttpHeaders = {}, ...rest: unknown[]) => {
-    const own = { ...headers };
-    encodeHeaders(inbound, own);
-    status = Number(own[':status'] ?? 200);
-    readStatus(own);
-    return respond.call(stream, own, ...rest);
-  };
-  patched['sendTrailers'] = (trailers: OutgoingHttpHeaders) => {
-    readStatus(trailers);
-    return sendTrailers.call(stream, trailers);
-  };
-  patched['write'] = (chunk: unknown, ...rest: unknown[]) => {
-    sent += chunk instanceof Uint8Array ? chunk.byteLength : 0;
-    return write.call(stream, chunk, ...rest);
-  };
-  patched['end'] = (...args: unknown[]) => {
-    sent += args[0] instanceof Uint8Array ? args[0].byteLength : 0;
-    return end.apply(stream, args);
-  };
-  // Handlers run from events of the stream, which Node emits outside of any context of ours.
-  const inContext = inbound.run(() => AsyncLocalStorage.snapshot());
-  const { emit } = stream;
-  stream.emit = ((event: string, ...args: unknown[]) => {
-    if (event === 'data' && args[0] instanceof Uint8Array) received += args[0].byteLength;
-    return inContext(() => emit.call(stream, event, ...args));
-  }) as typeof stream.emit;
+type Method = (...args: unknown[]) => unknown;
+
+/** What is known of a stream while it is open. */
+interface Watched {
+  readonly inbound: InboundStream;
+  readonly requests: Drain;
+  /** Handlers run from events of the stream, which Node emits outside of any context of ours. */
+  readonly inContext: (fn: typeof emitOn, stream: WatchedStream, event: string, args: unknown[]) => boolean;
+  /** The stream's own methods, as they were. */
+  readonly respond: Method;
+  readonly sendTrailers: Method;
+  readonly write: Method;
+  readonly end: Method;
+  readonly emit: Method;
+  status: number;
+  grpcStatus: number | undefined;
+  received: number;
+  sent: number;
+}
+
+const watched = Symbol('weft.stream');
+type WatchedStream = ServerHttp2Stream & { [watched]: Watched };
+
+/**
+ * Watches what grpc-js does with the stream, and runs all its events in the request's context. Its methods are replaced by functions
+ * that all streams share, because this runs for every call.
+ */
+export function watchStream(stream: ServerHttp2Stream, inbound: InboundStream, requests: Drain): void {
+  const own = stream as unknown as Record<'respond' | 'sendTrailers' | 'write' | 'end' | 'emit', Method> & { [watched]: Watched };
+  const { respond, sendTrailers, write, end, emit } = own;
+  own[watched] = { inbound, requests, inContext: inbound.run(snapshot), respond, sendTrailers, write, end, emit, status: 0, grpcStatus: undefined, received: 0, sent: 0 };
   inbound.abort = (reply) => (stream.headersSent ? stream.close(8) : replyToStream(stream, reply, inbound, inbound.info.protocol));
-  stream.once('close', () => {
-    const cancelled = stream.aborted || (inbound.info.protocol === 'grpc' && grpcStatus === undefined);
-    inbound.end({ status, cancelled, bytesReceived: received, bytesSent: sent, ...(grpcStatus !== undefined && { grpcStatus }) });
-    onEnd();
-  });
+  stream.once('close', onClose);
+  own.respond = watchedRespond as Method;
+  own.sendTrailers = watchedTrailers as Method;
+  own.write = watchedWrite as Method;
+  own.end = watchedEnd as Method;
+  own.emit = watchedEmit as Method;
+}
+
+const snapshot = () => AsyncLocalStorage.snapshot() as unknown as Watched['inContext'];
+
+function watchedRespond(this: WatchedStream, headers: OutgoingHttpHeaders | undefined, options: unknown): unknown {
+  const state = this[watched];
+  const own = { ...headers };
+  encodeHeaders(state.inbound, own);
+  state.status = Number(own[':status'] ?? 200);
+  readStatus(state, own);
+  return state.respond.call(this, own, options);
+}
+
+function watchedTrailers(this: WatchedStream, trailers: OutgoingHttpHeaders): unknown {
+  readStatus(this[watched], trailers);
+  return this[watched].sendTrailers.call(this, trailers);
+}
+
+function watchedWrite(this: WatchedStream, chunk: unknown, encoding: unknown, done: unknown): unknown {
+  const state = this[watched];
+  if (chunk instanceof Uint8Array) state.sent += chunk.byteLength;
+  return state.write.call(this, chunk, encoding, done);
+}
+
+function watchedEnd(this: WatchedStream, chunk: unknown, encoding: unknown, done: unknown): unknown {
+  const state = this[watched];
+  if (chunk instanceof Uint8Array) state.sent += chunk.byteLength;
+  return state.end.call(this, chunk, encoding, done);
+}
+
+function watchedEmit(this: WatchedStream, event: string, ...args: unknown[]): unknown {
+  const state = this[watched];
+  if (event === 'data' && args[0] instanceof Uint8Array) state.received += args[0].byteLength;
+  // Most of a stream's events nobody listens to.
+  if (this.listenerCount(event) === 0) return emitOn(this, event, args);
+  return state.inContext(emitOn, this, event, args);
+}
+
+function emitOn(stream: WatchedStream, event: string, args: unknown[]): boolean {
+  return stream[watched].emit.call(stream, event, ...args) as boolean;
+}
+
+function onClose(this: ServerHttp2Stream): void {
+  const { inbound, requests, status, grpcStatus, received, sent } = (this as WatchedStream)[watched];
+  inbound.abort = undefined;
+  const cancelled = this.aborted || (inbound.info.protocol === 'grpc' && grpcStatus === undefined);
+  const end = { status, cancelled, bytesReceived: received, bytesSent: sent };
+  inbound.end(grpcStatus === undefined ? end : { ...end, grpcStatus });
+  requests.end();
+}
+
+function readStatus(state: Watched, headers: OutgoingHttpHeaders | undefined): void {
+  const value = headers?.['grpc-status'];
+  if (value !== undefined) state.grpcStatus = Number(value);
 }
 
 function encodeHeaders(inbound: InboundStream, headers: OutgoingHttpHeaders): void {
-  let list: HeaderMap | undefined;
-  const head = {
-    status: Number(headers[':status'] ?? 200),
-    get headers() {
-      return (list ??= HeaderMap.from(Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith(':'))) as Record<string, string>));
-    },
-  };
+  const head = new OutgoingHead(headers);
   inbound.encode(head);
-  headers[':status'] = head.status;
-  if (!list) return;
-  for (const name of Object.keys(headers)) if (!name.startsWith(':') && !list.has(name)) delete headers[name];
-  for (const [name] of list) {
-    const values = list.all(name);
-    headers[name] = values.length === 1 ? values[0] : values;
+  head.apply();
+}
+
+/** Headers become a list only where something wants to see them. */
+class OutgoingHead implements ResponseHead, OutgoingHeaders {
+  status: number;
+  readonly #fields: OutgoingHttpHeaders;
+  #headers: HeaderMap | undefined;
+
+  constructor(fields: OutgoingHttpHeaders) {
+    this.#fields = fields;
+    this.status = Number(fields[':status'] ?? 200);
+  }
+
+  get headers(): HeaderMap {
+    this.#headers ??= HeaderMap.from(Object.fromEntries(Object.entries(this.#fields).filter(([name]) => !name.startsWith(':'))) as Record<string, string>);
+    return this.#headers;
+  }
+
+  setHeader(name: string, value: string): void {
+    if (this.#headers) this.#headers.set(name, value);
+    else this.#fields[name] = value;
+  }
+
+  apply(): void {
+    const fields = this.#fields;
+    fields[':status'] = this.status;
+    const list = this.#headers;
+    if (!list) return;
+    for (const name of Object.keys(fields)) if (!name.startsWith(':') && !list.has(name)) delete fields[name];
+    for (const [name] of list) {
+      const values = list.all(name);
+      fields[name] = values.length === 1 ? values[0] : values;
+    }
   }
 }

@@ -12,13 +12,13 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
-import { isMutualTls } from '../transport/upstream-tls.js';
 import { Host } from '../upstream/host.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 import { retryDelay } from './backoff.js';
 import type { Downstream } from './downstream.js';
 import { callerGone, clusterNotFound, durationTimeout, responseTimeout, routeNotFound, upstreamFailed } from './local-replies.js';
 import type { OutboundStream, StreamOptions } from './outbound-engine.js';
+import { describeAttempt, outboundInfo } from './outbound-info.js';
 import { RetryState } from './retry-state.js';
 import { shadow } from './shadow.js';
 import { timeoutsOf, type Timeouts } from './timeouts.js';
@@ -48,8 +48,6 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
   #timeouts: Timeouts | undefined;
   #deadline = Infinity;
   #retry: RetryState | undefined;
-  /** A place among the cluster's concurrent retries is held. */
-  #retrying = false;
   #attempt: UpstreamRequest | undefined;
   #attempted: Host[] | undefined;
   #hash: bigint | undefined;
@@ -76,11 +74,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
       this.#onContextAbort = () => this.#cut(callerGone(context.signal!.reason), undefined);
       context.signal.addEventListener('abort', this.#onContextAbort, { once: true });
     }
-    this.info = {
-      direction: 'outbound', startTime: performance.now(), protocol: head.protocol, method: head.method, originalPath: head.path, authority: head.authority,
-      httpVersion: head.protocol === 'grpc' ? 'HTTP/2' : 'HTTP/1.1', routeName: '', clusterName: '', attempts: 0, flags: [], responseCodeDetails: '', status: 0,
-      bytesSent: 0, bytesReceived: 0, upstreamAddress: '', downstreamRemoteAddress: '', downstreamLocalAddress: '', mutualTls: false, requestedServerName: '',
-    };
+    this.info = outboundInfo(head);
     // 1. Telemetry first: whatever happens next is part of the request's duration, and routes may match on the trace headers.
     this.#trace = services.telemetry.start(this.info, head);
   }
@@ -184,13 +178,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     // Who could not prove its identity a moment ago is not asked again by the same request.
     if (last?.kind === 'identity' && this.#attempted?.includes(chosen)) return this.#reply(upstreamFailed(last, info.attempts));
     (this.#attempted ??= []).push(chosen);
-    info.attempts++;
-    info.upstreamAddress = chosen.key;
-    if (chosen.config.spiffeId === undefined) delete info.upstreamSpiffeId;
-    else info.upstreamSpiffeId = chosen.config.spiffeId;
-    if (cluster.config.protocol === 'http2') info.httpVersion = 'HTTP/2';
-    info.mutualTls = isMutualTls(cluster.config, chosen.config);
-    if (chosen.config.workload) info.peerWorkload = chosen.config.workload;
+    describeAttempt(info, chosen, cluster);
     let head = this.#head;
     if (action.hostRewrite?.kind === 'auto') {
       // Of its own, since the next attempt's host has another name.
@@ -225,7 +213,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
       this.#retryLater(undefined);
       return 'discard';
     }
-    this.#releaseRetry();
+    this.#retry?.release();
     const { info } = this;
     info.status = head.status;
     if (head.grpcStatus !== undefined) info.grpcStatus = head.grpcStatus;
@@ -263,39 +251,22 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     this.#complete();
   }
 
-  /** Whether a retriable outcome is retried: the policy's count, a body that can be sent again, and a place among the cluster's retries. */
+  /** Whether a retriable outcome is retried: a body that can be sent again, the policy's count, and a place among the cluster's retries. */
   #mayRetry(): boolean {
-    const retry = this.#retry!;
     if (!this.#downstream.replayable) return false;
-    if (retry.exhausted) {
-      this.info.flags.push('URX');
-      return false;
-    }
-    // One place a request: its earlier retry is over.
-    this.#releaseRetry();
-    if (!this.#cluster!.beginRetry(this.#action!.priority)) {
-      this.info.flags.push('UO');
-      return false;
-    }
-    this.#retrying = true;
-    return true;
+    const refused = this.#retry!.take(this.#cluster!, this.#action!.priority);
+    if (refused) this.info.flags.push(refused);
+    return refused === undefined;
   }
 
   #retryLater(last: UpstreamFailure | undefined): void {
     const retry = this.#retry!;
-    retry.take();
     this.#attempt = undefined;
     const delay = retryDelay(retry.made, retry.backoff, () => this.#services.random());
     this.#backoffTimer = this.#services.clock.setTimeout(() => {
       this.#backoffTimer = undefined;
       if (!this.#completed) this.#tryHost(last);
     }, delay);
-  }
-
-  #releaseRetry(): void {
-    if (!this.#retrying) return;
-    this.#retrying = false;
-    this.#cluster!.endRetry(this.#action!.priority);
   }
 
   /** Envoy counts the route's timeout from the end of the request: a slow upload is not the upstream's fault. */
@@ -361,7 +332,7 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     this.#durationTimer?.cancel();
     this.#backoffTimer?.cancel();
     if (this.#onContextAbort) this.#context!.signal!.removeEventListener('abort', this.#onContextAbort);
-    this.#releaseRetry();
+    this.#retry?.release();
     this.#filters?.complete(this.info);
     this.#services.telemetry.end(this.info, this.#trace, this.#head, this.#responseHead);
   }

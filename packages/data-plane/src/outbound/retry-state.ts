@@ -3,7 +3,9 @@ import type { RetryPolicyConfig } from '../resource/route-config.js';
 import { compileHeaderMatcher, compileResponseHeaderMatcher, type HeaderMatcher } from '../route/header-matcher.js';
 import type { HeaderMap } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
+import type { ResponseFlag } from '../stream/response-flag.js';
 import type { ResponseHead, UpstreamFailure } from '../stream/response-head.js';
+import type { RoutePriority, UpstreamCluster } from '../upstream/upstream-cluster.js';
 
 const grpcWords = new Map([['cancelled', 1], ['deadline-exceeded', 4], ['resource-exhausted', 8], ['internal', 13], ['unavailable', 14]]);
 
@@ -11,6 +13,8 @@ interface CompiledPolicy {
   readonly words: ReadonlySet<string>;
   readonly grpcStatuses: ReadonlySet<number>;
   readonly statuses: ReadonlySet<number>;
+  /** Whether a response below 400 can be retriable. Most policies never look further at those, which are nearly all. */
+  readonly readsSuccess: boolean;
   readonly responseHeaders: readonly ((headers: HeaderMap, status: number) => boolean)[];
   readonly requestHeaders: readonly HeaderMatcher[];
 }
@@ -22,6 +26,7 @@ function compiled(policy: RetryPolicyConfig): CompiledPolicy {
   if (!known) {
     known = {
       ...wordsOf(policy.retryOn),
+      readsSuccess: readsSuccess(policy.retryOn),
       statuses: new Set(policy.retriableStatusCodes),
       responseHeaders: policy.retriableHeaders.map(compileResponseHeaderMatcher),
       requestHeaders: policy.retriableRequestHeaders.map(compileHeaderMatcher),
@@ -29,6 +34,10 @@ function compiled(policy: RetryPolicyConfig): CompiledPolicy {
     compiledPolicies.set(policy, known);
   }
   return known;
+}
+
+function readsSuccess(words: readonly string[]): boolean {
+  return words.includes('retriable-headers') || words.includes('retriable-status-codes') || words.includes('envoy-ratelimited');
 }
 
 function wordsOf(words: readonly string[]): Pick<CompiledPolicy, 'words' | 'grpcStatuses'> {
@@ -43,6 +52,8 @@ export class RetryState {
   readonly hostSelectionAttempts: number;
   #left: number;
   #made = 0;
+  #place: Pick<UpstreamCluster, 'endRetry'> | undefined;
+  #priority: RoutePriority = 'default';
 
   private constructor(policy: CompiledPolicy, source: RetryPolicyConfig | undefined, retries: number) {
     this.policy = policy;
@@ -63,7 +74,7 @@ export class RetryState {
     if (policy.requestHeaders.length > 0 && !policy.requestHeaders.some((matches) => matches(head))) policy = noPolicy;
     if (asked) {
       const { words, grpcStatuses } = wordsOf([...policy.words, ...asked.words]);
-      policy = { ...policy, words, grpcStatuses, statuses: new Set([...policy.statuses, ...asked.statuses]), responseHeaders: [...policy.responseHeaders, ...asked.headers] };
+      policy = { ...policy, words, grpcStatuses, readsSuccess: readsSuccess([...words]), statuses: new Set([...policy.statuses, ...asked.statuses]), responseHeaders: [...policy.responseHeaders, ...asked.headers] };
     }
     const retries = asked?.maxRetries ?? source?.numRetries ?? 1;
     return policy.words.size === 0 || retries === 0 ? undefined : new RetryState(policy, source, retries);
@@ -74,19 +85,30 @@ export class RetryState {
     return this.#made;
   }
 
-  get exhausted(): boolean {
-    return this.#left === 0;
-  }
-
-  take(): void {
+  /** Takes one retry and a place among the cluster's concurrent ones. Undefined, or the flag that says why there is none. */
+  take(cluster: Pick<UpstreamCluster, 'beginRetry' | 'endRetry'>, priority: RoutePriority): ResponseFlag | undefined {
+    if (this.#left === 0) return 'URX';
+    // One place a request: its earlier retry is over.
+    this.release();
+    if (!cluster.beginRetry(priority)) return 'UO';
+    this.#place = cluster;
+    this.#priority = priority;
     this.#left--;
     this.#made++;
+    return undefined;
+  }
+
+  /** The last retry is over, or the request is. */
+  release(): void {
+    this.#place?.endRetry(this.#priority);
+    this.#place = undefined;
   }
 
   /** Whether the policy calls this response retriable, whatever is left. */
   retriesHead(head: ResponseHead): boolean {
-    const { words, grpcStatuses, statuses, responseHeaders } = this.policy;
+    const { words, grpcStatuses, statuses, responseHeaders, readsSuccess } = this.policy;
     const { status, grpcStatus } = head;
+    if (!readsSuccess && status < 400 && grpcStatus === undefined) return false;
     const wanted =
       (status >= 500 && (words.has('5xx') || (words.has('gateway-error') && status >= 502 && status <= 504))) ||
       (status === 409 && words.has('retriable-4xx')) ||
@@ -114,7 +136,7 @@ export class RetryState {
   }
 }
 
-const noPolicy: CompiledPolicy = { words: new Set(), grpcStatuses: new Set(), statuses: new Set(), responseHeaders: [], requestHeaders: [] };
+const noPolicy: CompiledPolicy = { words: new Set(), readsSuccess: false, grpcStatuses: new Set(), statuses: new Set(), responseHeaders: [], requestHeaders: [] };
 
 interface Asked {
   words: string[];

@@ -1,4 +1,5 @@
 // The one runtime that client and server of a process share.
+import { isDeepStrictEqual } from 'node:util';
 import type { Environment } from './bootstrap/bootstrap.js';
 import { MeshError } from './errors.js';
 import { createRuntime } from './runtime-composition.js';
@@ -8,6 +9,7 @@ import { version } from './version.js';
 
 interface Shared {
   readonly version: string;
+  readonly options: RuntimeOptions;
   readonly runtime: Runtime;
   readonly close: () => Promise<void>;
   users: number;
@@ -29,10 +31,12 @@ export function acquireRuntime(options: RuntimeOptions = {}, env: Environment = 
   }
   if (!shared) {
     const runtime = createRuntime(options, env);
-    shared = place[key] = { version, runtime, close: () => runtime.close(), users: 0 };
+    shared = place[key] = { version, options, runtime, close: () => runtime.close(), users: 0 };
     if (options.handleSigterm) closeOnSigterm(shared);
-  } else if (Object.values(options).some((value) => value !== undefined)) {
-    shared.runtime.logger.warn({ options: Object.keys(options) }, 'this process has a runtime already; options given later are not used');
+  } else {
+    const { options: used, runtime } = shared;
+    const unused = Object.entries(options).filter(([name, value]) => value !== undefined && !isDeepStrictEqual(value, used[name as keyof RuntimeOptions]));
+    if (unused.length > 0) runtime.logger.warn({ options: unused.map(([name]) => name) }, 'this process has a runtime already; options given later are not used');
   }
   shared.users++;
   return handle(shared);

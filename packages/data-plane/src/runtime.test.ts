@@ -196,6 +196,16 @@ describe('the runtime of a process', () => {
     await three.close();
   });
 
+  it('says which options of a later caller are not used: only those that differ', async () => {
+    const log = logger();
+    const first = { ...options, logger: log, maxNames: 5 };
+    const all = [acquireRuntime(first, {}), acquireRuntime({ ...first, controlPlane: { ...first.controlPlane } }, {})];
+    expect(log.lines).toEqual([]);
+    all.push(acquireRuntime({ ...first, maxNames: 6, accessLog: undefined } as never, {}));
+    expect(log.lines).toEqual(['warn this process has a runtime already; options given later are not used {"options":["maxNames"]}']);
+    for (const each of all) await each.close();
+  });
+
   it('is not shared between versions', async () => {
     const place = globalThis as { [key: symbol]: unknown };
     const key = Symbol.for('weft.runtime');

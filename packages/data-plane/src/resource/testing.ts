@@ -63,8 +63,8 @@ export function manager(init: Init<typeof HttpConnectionManagerSchema> = {}) {
   return packAny(HttpConnectionManagerSchema, { routeSpecifier: rds, httpFilters: [router], ...init });
 }
 
-export function clientListener(init: Init<typeof HttpConnectionManagerSchema> = {}): Uint8Array {
-  return encode(ListenerSchema, { name: 'payments:8080', apiListener: { apiListener: manager(init) } });
+export function clientListener(init: Init<typeof HttpConnectionManagerSchema> = {}, name = 'payments:8080'): Uint8Array {
+  return encode(ListenerSchema, { name, apiListener: { apiListener: manager(init) } });
 }
 
 type ChainInit = NonNullable<Init<typeof ListenerSchema>['filterChains']>[number];

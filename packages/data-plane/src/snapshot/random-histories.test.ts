@@ -5,9 +5,7 @@ import { credentials } from '@grpc/grpc-js';
 import { FakeClock } from '@weft/spiffe/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { builtinLoadBalancers } from '../load-balancing/builtin.js';
-import { ads, assignment, cluster, encode, endpoint, locality, manager, route, routes, testTypes } from '../resource/testing.js';
-import { Cluster_DiscoveryType, ClusterSchema } from '@weft/xds-api/cluster';
-import { ListenerSchema } from '@weft/xds-api/listener';
+import { ads, assignment, clientListener, cluster, endpoint, locality, route, routes, testTypes } from '../resource/testing.js';
 import { ClusterManager } from '../upstream/cluster-manager.js';
 import type { Cluster } from '../upstream/cluster.js';
 import { AdsClient } from '../xds/ads-client.js';
@@ -70,17 +68,14 @@ function steps(random: () => number, kind: AdsProtocol) {
   const some = (prefix: string, of: number) => Array.from({ length: of }, (_, i) => `${prefix}${i}`).filter(() => random() < 0.5);
   const garbage = (name: string): Uint8Array => [
     () => Uint8Array.from({ length: below(60) }, () => below(256)),
-    () => encode(ListenerSchema, { name }),
-    () => encode(ClusterSchema, { name: `${name}-else` }),
+    () => routes([route({ match: { pathSpecifier: { case: 'prefix', value: '' } }, action: { case: undefined } })], { name }),
+    () => cluster({ name: `${name}-else` }),
     () => new Uint8Array(0),
   ][below(4)]!();
   const makers = [
-    (name: string): Uint8Array => encode(ListenerSchema, {
-      name,
-      apiListener: { apiListener: manager({ routeSpecifier: { case: 'rds', value: { configSource: ads, routeConfigName: `r${below(3)}` } }, ...(random() < 0.5 && { commonHttpProtocolOptions: { maxStreamDuration: { seconds: BigInt(1 + below(5)) } } }) }) },
-    }),
+    (name: string): Uint8Array => clientListener({ routeSpecifier: { case: 'rds', value: { configSource: ads, routeConfigName: `r${below(3)}` } }, ...(random() < 0.5 && { commonHttpProtocolOptions: { maxStreamDuration: { seconds: BigInt(1 + below(5)) } } }) }, name),
     (name: string): Uint8Array => routes([...some('c', 4), 'c0'].map((to) => route({ match: { pathSpecifier: { case: 'prefix', value: `/${to}` } }, action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: to } } } })), { name }),
-    (name: string): Uint8Array => cluster({ name, clusterDiscoveryType: { case: 'type', value: Cluster_DiscoveryType.EDS }, edsClusterConfig: { edsConfig: ads, serviceName: random() < 0.7 ? '' : `c${below(4)}` }, connectTimeout: { seconds: BigInt(1 + below(9)) } }),
+    (name: string): Uint8Array => cluster({ name, edsClusterConfig: { edsConfig: ads, serviceName: random() < 0.7 ? '' : `c${below(4)}` }, connectTimeout: { seconds: BigInt(1 + below(9)) } }),
     (name: string): Uint8Array => assignment(random() < 0.2 ? [] : [locality('z', [endpoint(`10.0.0.${1 + below(4)}`), ...(random() < 0.5 ? [endpoint(`10.0.1.${1 + below(4)}`, 80, { loadBalancingWeight: 1 + below(3) })] : [])])], { clusterName: name }),
   ] as const;
   const kinds = [

@@ -6,7 +6,7 @@ import type { Drain, InboundListener, LocalReply } from '@weft/data-plane/intern
 import { connectionOf, type AcceptedConnection } from '../listener/accepted-connection.js';
 import { captureHttp2Server } from './capture-http2.js';
 import { loadGrpc } from './grpc-js.js';
-import { admitted } from './grpc-options.js';
+import { admit } from './grpc-options.js';
 import { applyStreamHead, replyToStream, streamHead, watchStream } from './grpc-stream.js';
 
 export interface GrpcAcceptorOptions {
@@ -37,7 +37,9 @@ export class GrpcAcceptor {
     http2.removeAllListeners('stream');
     http2.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]) => {
       stream.on('error', ignore);
-      judge(stream, headers, rawHeaders, options, () => admitted.run(true, () => serve.forEach((fn) => fn.call(http2, stream, headers, flags, rawHeaders))));
+      judge(stream, headers, rawHeaders, options, () => {
+        for (const fn of serve) fn.call(http2, stream, headers, flags, rawHeaders);
+      });
     });
   }
 
@@ -70,7 +72,7 @@ function judge(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeade
     if (stream.destroyed) return;
     if (reply) return replyToStream(stream, reply, undefined, protocol);
     applyStreamHead(headers, head);
-    inboundStream.run(serve);
+    inboundStream.run(() => admit(serve));
   };
   if (result instanceof Promise) result.then(settle, () => stream.close(2));
   else settle(result);

@@ -1,12 +1,20 @@
 // Options of an application's grpc.Server.
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ServerInterceptingCallInterface, ServerInterceptor, ServerOptions } from '@grpc/grpc-js';
 
-/** Set while a call that the mesh let through is handed to grpc-js. */
-export const admitted = new AsyncLocalStorage<true>();
+let admitting = false;
+
+/** Hands a call that the mesh let through to grpc-js, which asks its interceptors before it returns. */
+export function admit(serve: () => void): void {
+  admitting = true;
+  try {
+    serve();
+  } finally {
+    admitting = false;
+  }
+}
 
 /** Calls that reach the server on another way than `mesh.listen` were judged by nobody: they are refused. */
-const guard: ServerInterceptor = (_method, call) => (admitted.getStore() ? (call as ReturnType<ServerInterceptor>) : refusing(call));
+const guard: ServerInterceptor = (_method, call) => (admitting ? (call as ReturnType<ServerInterceptor>) : refusing(call));
 
 function refusing(call: ServerInterceptingCallInterface): ReturnType<ServerInterceptor> {
   const refused = Object.create(call) as ServerInterceptingCallInterface;

@@ -1,5 +1,5 @@
 // One gRPC call at the HTTP/2 stream: below grpc-js, so that calls of unknown methods are judged and counted too.
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncResource } from 'node:async_hooks';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { grpcStatusOf, HeaderMap, type Drain, type InboundStream, type LocalReply, type OutgoingHeaders, type RequestHead, type ResponseHead } from '@weft/data-plane/internal';
 import { grpcMessage } from './grpc-message.js';
@@ -57,7 +57,7 @@ interface Watched {
   readonly inbound: InboundStream;
   readonly requests: Drain;
   /** Handlers run from events of the stream, which Node emits outside of any context of ours. */
-  readonly inContext: (fn: typeof emitOn, stream: WatchedStream, event: string, args: unknown[]) => boolean;
+  readonly context: AsyncResource;
   /** The stream's own methods, as they were. */
   readonly respond: Method;
   readonly sendTrailers: Method;
@@ -80,7 +80,7 @@ type WatchedStream = ServerHttp2Stream & { [watched]: Watched };
 export function watchStream(stream: ServerHttp2Stream, inbound: InboundStream, requests: Drain): void {
   const own = stream as unknown as Record<'respond' | 'sendTrailers' | 'write' | 'end' | 'emit', Method> & { [watched]: Watched };
   const { respond, sendTrailers, write, end, emit } = own;
-  own[watched] = { inbound, requests, inContext: inbound.run(snapshot), respond, sendTrailers, write, end, emit, status: 0, grpcStatus: undefined, received: 0, sent: 0 };
+  own[watched] = { inbound, requests, context: inbound.run(currentResource), respond, sendTrailers, write, end, emit, status: 0, grpcStatus: undefined, received: 0, sent: 0 };
   inbound.abort = (reply) => (stream.headersSent ? stream.close(8) : replyToStream(stream, reply, inbound, inbound.info.protocol));
   stream.once('close', onClose);
   own.respond = watchedRespond as Method;
@@ -90,7 +90,8 @@ export function watchStream(stream: ServerHttp2Stream, inbound: InboundStream, r
   own.emit = watchedEmit as Method;
 }
 
-const snapshot = () => AsyncLocalStorage.snapshot() as unknown as Watched['inContext'];
+// Much cheaper than a snapshot of AsyncLocalStorage, which is a bound function.
+const currentResource = () => new AsyncResource('WEFTGRPCCALL');
 
 function watchedRespond(this: WatchedStream, headers: OutgoingHttpHeaders | undefined, options: unknown): unknown {
   const state = this[watched];
@@ -121,13 +122,9 @@ function watchedEnd(this: WatchedStream, chunk: unknown, encoding: unknown, done
 function watchedEmit(this: WatchedStream, event: string, ...args: unknown[]): unknown {
   const state = this[watched];
   if (event === 'data' && args[0] instanceof Uint8Array) state.received += args[0].byteLength;
-  // Most of a stream's events nobody listens to.
-  if (this.listenerCount(event) === 0) return emitOn(this, event, args);
-  return state.inContext(emitOn, this, event, args);
-}
-
-function emitOn(stream: WatchedStream, event: string, args: unknown[]): boolean {
-  return stream[watched].emit.call(stream, event, ...args) as boolean;
+  // Most of a stream's events nobody listens to, or only the stream itself.
+  if (event === 'newListener' || event === 'removeListener' || this.listenerCount(event) === 0) return state.emit.call(this, event, ...args);
+  return state.context.runInAsyncScope(state.emit, this, event, ...args);
 }
 
 function onClose(this: ServerHttp2Stream): void {

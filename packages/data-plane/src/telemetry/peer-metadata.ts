@@ -18,6 +18,7 @@ export function encodePeerMetadata(workload: WorkloadInfo): string {
 }
 
 interface Known {
+  readonly header: string;
   readonly claimed: WorkloadInfo | undefined;
   /** The same with the namespace of the certificate it came with last. */
   corrected?: WorkloadInfo;
@@ -26,6 +27,8 @@ interface Known {
 /** Decodes headers of peers, each distinct one once, so that every request of a workload is given the same object. */
 export class PeerMetadataReader {
   readonly #known = new Map<string, Known>();
+  // Most often it is the peer that also sent the request before: comparing is cheaper than hashing a text of that length.
+  #last: Known | undefined;
 
   /**
    * Undefined where it says nothing that can be read. `namespace`: the one in the peer's certificate; a workload may say its name, not
@@ -33,16 +36,21 @@ export class PeerMetadataReader {
    */
   read(header: string, namespace?: string): WorkloadInfo | undefined {
     if (header.length > longestHeader) return undefined;
+    const known = this.#last?.header === header ? this.#last : (this.#last = this.#find(header));
+    const { claimed, corrected } = known;
+    if (!claimed || namespace === undefined || claimed.namespace === namespace) return claimed;
+    return corrected?.namespace === namespace ? corrected : (known.corrected = Object.freeze({ ...claimed, namespace }));
+  }
+
+  #find(header: string): Known {
     let known = this.#known.get(header);
     if (!known) {
-      known = { claimed: decode(header) };
+      known = { header, claimed: decode(header) };
       // Peers choose the header: forget the oldest instead of growing.
       if (this.#known.size >= knownHeaders) this.#known.delete(this.#known.keys().next().value as string);
       this.#known.set(header, known);
     }
-    const { claimed, corrected } = known;
-    if (!claimed || namespace === undefined || claimed.namespace === namespace) return claimed;
-    return corrected?.namespace === namespace ? corrected : (known.corrected = Object.freeze({ ...claimed, namespace }));
+    return known;
   }
 }
 

@@ -155,6 +155,20 @@ describe('renewal', () => {
     expect(source.current()).toMatchObject({ generation: 1, svid: { id: { path: '/ns/shop/sa/web' } } });
   });
 
+  it('asks for a token again when the SVID has expired: a newer one may be there by then', async () => {
+    const { address, token, tokens } = await start();
+    let now: string | undefined = await token();
+    const { source, clock } = joinMesh({ address, token: () => now });
+    await source.ready();
+    now = await token();
+    const attest = vi.spyOn(tokens, 'attest');
+    clock.advance(halfLife);
+    await until(() => expect(source.current()!.generation).toBe(2));
+    expect(attest).not.toHaveBeenCalled();
+    const moving = setInterval(() => clock.advance(600_000), 20);
+    await until(() => expect(attest.mock.calls.map(([caller]) => caller.bearer)).toContain(now)).finally(() => clearInterval(moving));
+  });
+
   it('keeps the SVID while the control plane is away, and goes on when it is back', async () => {
     const store = new MemoryStore();
     const first = await startControlPlane({ store });

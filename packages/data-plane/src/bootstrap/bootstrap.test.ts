@@ -95,13 +95,24 @@ describe("Weft's own bootstrap", () => {
     expect(bootstrap).toMatchObject({
       source: 'environment',
       servers: [{ target: 'dns:mesh.example:15012', credentials: { kind: 'identity' }, loopback: false }],
-      identity: { kind: 'ca', address: 'mesh.example:15012', token: 'weft1.x.y', rootPem: 'PEM', stateDir: env.WEFT_STATE_DIR },
+      identity: { kind: 'ca', address: 'mesh.example:15012', token: expect.any(Function) as never, rootPem: 'PEM', stateDir: env.WEFT_STATE_DIR },
       node: { cluster: 'web.shop', metadata: { AUTO_REGISTER_GROUP: 'web', NAMESPACE: 'shop', INSTANCE_IPS: '10.0.0.7', WEFT_VERSION: version } },
       serverListenerTemplate: undefined,
     });
     expect(bootstrap.node.id).toMatch(/^weft~10\.0\.0\.7~web-[0-9a-f]{8}\.shop~shop\.svc\.cluster\.local$/);
     expect(loadBootstrap({}, env).node.id).not.toBe(bootstrap.node.id);
     expect(new MeshNames(bootstrap.names).listener('payments', 80)).toBe('payments:80');
+  });
+
+  it('reads the token file whenever a token is needed: it may hold a newer one then', () => {
+    const WEFT_TOKEN_FILE = file('changing', 'first\n');
+    const { identity } = loadBootstrap({}, { ...env, WEFT_TOKEN_FILE });
+    const read = (identity as unknown as { token(): string | undefined }).token;
+    expect(read()).toBe('first');
+    writeFileSync(WEFT_TOKEN_FILE, 'second\n');
+    expect(read()).toBe('second');
+    rmSync(WEFT_TOKEN_FILE);
+    expect(read()).toBeUndefined();
   });
 
   it('takes options in code before the environment', () => {
@@ -125,7 +136,7 @@ describe("Weft's own bootstrap", () => {
     expect(() => loadBootstrap({}, { ...bare, WEFT_TOKEN_FILE: join(folder, 'gone') })).toThrow(/WEFT_TOKEN_FILE: ENOENT/);
     mkdirSync(join(folder, 'saved'));
     writeFileSync(join(folder, 'saved', 'identity.json'), '{}');
-    expect(loadBootstrap({}, { ...bare, WEFT_STATE_DIR: join(folder, 'saved'), WEFT_TOKEN_FILE: join(folder, 'gone') }).identity).toEqual({ kind: 'ca', address: 'cp:15012', stateDir: join(folder, 'saved') });
+    expect(loadBootstrap({}, { ...bare, WEFT_STATE_DIR: join(folder, 'saved'), WEFT_TOKEN_FILE: join(folder, 'gone') }).identity).toEqual({ kind: 'ca', address: 'cp:15012', stateDir: join(folder, 'saved'), token: expect.any(Function) as never });
   });
 
   it.each<[RegExp, Record<string, string>]>([

@@ -44,7 +44,7 @@ export interface NodeConfig {
 }
 
 export type IdentityConfig =
-  | { readonly kind: 'ca'; readonly address: string; readonly rootPem?: string; readonly token?: string; readonly stateDir?: string }
+  | { readonly kind: 'ca'; readonly address: string; readonly rootPem?: string; readonly token?: string | (() => string | undefined); readonly stateDir?: string }
   | { readonly kind: 'files'; readonly certificateFile: string; readonly privateKeyFile: string; readonly caCertificateFile: string; readonly refreshIntervalMs?: number };
 
 /** The part of the runtime's options that says how to join. What is left out comes from the environment. */

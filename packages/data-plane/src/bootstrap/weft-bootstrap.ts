@@ -69,9 +69,12 @@ function readIdentity(address: string, options: BootstrapOptions, env: Environme
   const saved = stateDir !== undefined && existsSync(join(stateDir, 'identity.json'));
   const rootPem = options.rootCertificates ?? readFile(env, 'WEFT_CA_FILE', false);
   // A token is used once; when there is an identity from it, its file may be gone.
-  const token = options.token ?? readFile(env, 'WEFT_TOKEN_FILE', saved)?.trim();
+  const readToken = (optional: boolean) => readFile(env, 'WEFT_TOKEN_FILE', optional)?.trim() || undefined;
+  const given = options.token ?? readToken(saved);
+  // The file is read again whenever a token is needed: after an outage that outlasts the certificate, a new one put there is enough.
+  const token = options.token ?? (env['WEFT_TOKEN_FILE'] && (given || saved) ? () => readToken(true) : undefined);
   // First contact is pinned: what vouches for the control plane must be here before anything is sent.
-  if (!saved && rootPem === undefined && !token) {
+  if (!saved && rootPem === undefined && !given) {
     throw new MeshError('WEFT_BOOTSTRAP_INVALID', 'nothing vouches for the control plane and for this workload: set WEFT_TOKEN_FILE (`weft token create`), or WEFT_CA_FILE with a token, or a WEFT_STATE_DIR that holds an identity');
   }
   return { kind: 'ca', address, ...(rootPem !== undefined && { rootPem }), ...(token && { token }), ...(stateDir !== undefined && { stateDir }) };

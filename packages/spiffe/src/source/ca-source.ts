@@ -19,8 +19,11 @@ export interface CaSourceOptions {
   readonly address: string;
   /** The control plane's roots. Without them the join token must pin one. */
   readonly rootPem?: string;
-  /** A join token, or any bearer token the authority accepts. Needed for the first SVID only. */
-  readonly token?: string;
+  /**
+   * A join token, or any bearer token the authority accepts. Needed for the first SVID, and again when one has expired. A function is
+   * asked each time: the file that it reads may hold a newer one then.
+   */
+  readonly token?: string | (() => string | undefined);
   /** Wanted lifetime of SVIDs, seconds. Default: what the authority gives. */
   readonly ttlSeconds?: number;
   /** A folder (made 0700) in which key, SVID and bundle survive a restart. Default: memory only. */
@@ -185,10 +188,16 @@ export class CaSource implements SvidSource {
 
   /** SHA-256 of the roots that the configuration names. */
   #pins(): string[] {
-    const { rootPem, token } = this.#options;
+    const { rootPem } = this.#options;
+    const token = this.#token();
     if (rootPem !== undefined) return splitPem(rootPem, 'CERTIFICATE').map((pem) => sha256OfCertificate(new X509Certificate(pem)).toString('hex'));
     const pin = token === undefined ? undefined : parseJoinToken(token)?.rootSha256;
     return pin ? [pin.toString('hex')] : [];
+  }
+
+  #token(): string | undefined {
+    const { token } = this.#options;
+    return typeof token === 'function' ? token() : token;
   }
 
   /** A new key, a certificate for it, and both made current. */
@@ -197,9 +206,10 @@ export class CaSource implements SvidSource {
     const now = this.#clock.now();
     const current = this.#holder.current()?.svid;
     const svid = current?.isValidAt(now) ? current : undefined;
-    if (!svid && this.#options.token === undefined) throw new FinalError(current || this.#expired ? 'the SVID has expired and there is no token to get a new one with (`weft token create`)' : `no token to get the first SVID with (\`weft token create\`)${this.#notLoaded}`);
+    const token = svid ? undefined : this.#token();
+    if (!svid && token === undefined) throw new FinalError(current || this.#expired ? 'the SVID has expired and there is no token to get a new one with (`weft token create`)' : `no token to get the first SVID with (\`weft token create\`)${this.#notLoaded}`);
     const { csrPem, keyPem } = await createCsr(svid && { uri: svid.id.toString() });
-    const { ttlSeconds = 0, token } = this.#options;
+    const { ttlSeconds = 0 } = this.#options;
     const answer = await createCertificate({ server: this.#server, rootsPem: this.#rootsPem, csrPem, ttlSeconds, ...(svid ? { svid } : { token }) }, signal);
     const next = readIssuedChain(answer, keyPem, this.#clock.now());
     if (current && !next.svid.id.equals(current.id)) throw new Error(`the authority renewed ${current.id} as ${next.svid.id}`);
@@ -210,8 +220,9 @@ export class CaSource implements SvidSource {
   }
 
   async #firstContact(signal: AbortSignal): Promise<string> {
-    const { rootPem, token } = this.#options;
+    const { rootPem } = this.#options;
     if (rootPem !== undefined) return rootPem;
+    const token = this.#token();
     const pin = token === undefined ? undefined : parseJoinToken(token);
     if (!pin) throw new FinalError(`nothing vouches for the control plane: give its root certificate, or a join token (which pins it)${this.#notLoaded}`);
     return fetchPinnedRoot(this.#server, pin.rootSha256, AbortSignal.any([signal, AbortSignal.timeout(10_000)]));

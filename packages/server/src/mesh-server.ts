@@ -19,6 +19,8 @@ export interface MeshServerSettings {
   configTimeoutMs?: number;
   /** How long a client may be silent after it connected, and how long its TLS handshake may take, ms. Default 10000. */
   peekTimeoutMs?: number;
+  /** TLS handshakes at once on one port; beyond them the oldest is given up. Default 1000. */
+  maxHandshakes?: number;
   /** After a port is deregistered: how long it goes on accepting, so that callers hear of it first, ms. Default 500. */
   drainDelayMs?: number;
   /** How long requests in flight may take after that, ms. Default 30000. */
@@ -71,9 +73,9 @@ export class MeshServer {
     const options = typeof where === 'number' ? { port: where } : where;
     refuseInsecureParser();
     const targets = targetsOf(target);
-    const { configTimeoutMs = 10_000, peekTimeoutMs = 10_000 } = this.#settings;
+    const { configTimeoutMs = 10_000, peekTimeoutMs = 10_000, maxHandshakes } = this.#settings;
     const portName = options.name ?? (targets.http ? 'http' : 'grpc');
-    const listen = (host: string) => MeshListener.listen(this.#runtime, targets, { port: options.port, host, portName, configTimeoutMs, peekTimeoutMs });
+    const listen = (host: string) => MeshListener.listen(this.#runtime, targets, { port: options.port, host, portName, configTimeoutMs, peekTimeoutMs, maxHandshakes });
     const listener = await (options.host === undefined ? listen('::').catch((error: NodeJS.ErrnoException) => (noIPv6.has(error.code) ? listen('0.0.0.0') : Promise.reject(error))) : listen(options.host));
     if (this.#closing) {
       await listener.close(0);

@@ -21,6 +21,8 @@ export interface MeshListenerOptions {
   configTimeoutMs: number;
   /** How long a client may say nothing after connecting, and how long a handshake may take, ms. */
   peekTimeoutMs: number;
+  /** TLS handshakes at once. Default 1000. */
+  maxHandshakes?: number | undefined;
 }
 
 // Whoever can connect can be refused: that must not fill the log.
@@ -165,7 +167,7 @@ export class MeshListener {
     const { requireClientCertificate } = this.inbound;
     let acceptor = this.#tlsAcceptors.get(requireClientCertificate);
     if (!acceptor) {
-      acceptor = new TlsAcceptor(tls, { alpn: this.#alpn(), requireClientCertificate, handshakeTimeoutMs: this.#options.peekTimeoutMs, logger, onSecure: (socket) => void this.#secured(socket) });
+      acceptor = new TlsAcceptor(tls, { alpn: this.#alpn(), requireClientCertificate, handshakeTimeoutMs: this.#options.peekTimeoutMs, maxHandshakes: this.#options.maxHandshakes, logger, onSecure: (socket) => void this.#secured(socket), refuse: (socket, what) => this.#refuse(socket, what) });
       this.#tlsAcceptors.set(requireClientCertificate, acceptor);
     }
     return acceptor;

@@ -56,6 +56,8 @@ export class AdsClient implements XdsClient {
   /** Since the last answer, somebody was told that there is none. */
   #unanswered = false;
   #lastError: Error | undefined;
+  /** When the first of the present failures was. */
+  #failingSince: number | undefined;
   #timer: Timer | undefined;
   #flushing = false;
   #closed = false;
@@ -183,6 +185,7 @@ export class AdsClient implements XdsClient {
     const { protocol } = stream;
     if (stream !== this.#live || !protocol) return;
     stream.answered = true;
+    this.#failingSince = undefined;
     this.#unanswered = false;
     this.#agreed = true;
     this.#backoff.reset();
@@ -236,7 +239,9 @@ export class AdsClient implements XdsClient {
     this.#shortLived = shortLived;
     if (again) return this.#connect();
     const reason = error?.message ?? 'the stream ended without an answer';
-    this.#lastError = error instanceof MeshError ? error : new MeshError('WEFT_NO_CONFIG', `the control plane ${target.address} does not answer: ${reason}`, { cause: error });
+    this.#failingSince ??= clock.now();
+    const since = new Date(this.#failingSince).toISOString();
+    this.#lastError = error instanceof MeshError ? error : new MeshError('WEFT_NO_CONFIG', `the control plane ${target.address} does not answer: ${reason} (since ${since})`, { cause: error });
     // Once an outage: attempts go on for as long as it lasts.
     logger[this.#unanswered ? 'debug' : 'warn']({ address: target.address, reason }, 'the control plane does not answer');
     this.#unanswered = true;

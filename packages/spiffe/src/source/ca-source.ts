@@ -134,6 +134,7 @@ export class CaSource implements SvidSource {
       }
       this.#expired = true;
     }
+    const since = new Date(this.#clock.now()).toISOString();
     for (let wait = 1000; !this.#abort.signal.aborted; wait = Math.min(wait * 1.6, 30_000)) {
       try {
         await this.#obtain(this.#abort.signal);
@@ -146,7 +147,7 @@ export class CaSource implements SvidSource {
           return;
         }
         this.#logger.warn({ err: error, address: this.#options.address, retryInMs: Math.round(wait) }, 'no SVID yet: the control plane cannot be reached');
-        this.#holder.delay(new Error(`the control plane ${this.#options.address} cannot be reached: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
+        this.#holder.delay(new Error(`the control plane ${this.#options.address} cannot be reached: ${error instanceof Error ? error.message : String(error)} (since ${since})`, { cause: error }));
       }
       await delay(this.#clock, wait * (0.8 + 0.4 * (this.#options.random ?? Math.random)()), this.#abort.signal);
     }

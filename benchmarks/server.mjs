@@ -122,7 +122,7 @@ async function httpLoad(port, way) {
       if (state.closing) return;
       open().then((fresh) => {
         use(fresh);
-        if (state.open > 0) next(fresh);
+        if (state.open > 0) send(fresh);
       }, state.failed);
     });
     socket.on('data', (chunk) => {
@@ -137,10 +137,10 @@ async function httpLoad(port, way) {
       }
       if (received < length) return;
       received = 0;
-      next(socket);
+      send(socket);
     });
   };
-  const next = (socket) => {
+  const send = (socket) => {
     if (state.left > 0) {
       state.left -= 1;
       socket.write(request);
@@ -154,7 +154,7 @@ async function httpLoad(port, way) {
     run: (count) =>
       new Promise((resolve, reject) => {
         Object.assign(state, { left: count, open: sockets.size, done: resolve, failed: reject });
-        for (const socket of [...sockets]) next(socket);
+        for (const socket of [...sockets]) send(socket);
       }),
     close() {
       state.closing = true;

@@ -5,7 +5,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { create } from '@bufbuild/protobuf';
+import { create } from '@weft/xds-api/protobuf';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { serviceDefinition } from '@weft/xds-api';
 import { AggregatedDiscoveryService, DeltaDiscoveryRequestSchema } from '@weft/xds-api/discovery';

@@ -56,8 +56,9 @@ export function setup({ quiet = false } = {}) {
     writeStamp('generate', inputs);
   }
 
-  if (!quiet) say('building (tsc -b)');
+  if (!quiet) say('building (tsc -b, then the code of each package)');
   command(join(root, 'node_modules', '.bin', 'tsc'), ['-b'], env);
+  command('node', [join(root, 'scripts', 'bundle.mjs')], env);
   if (!quiet || work > 0) say(`ready in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   return env;
 }

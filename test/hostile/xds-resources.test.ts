@@ -1,5 +1,5 @@
 // A control plane that went mad: whatever bytes it sends as a resource, a decoder takes them or says what is wrong, soon, and nothing else happens.
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryWriter, WireType } from '@weft/xds-api/protobuf/wire';
 import { packAny } from '@weft/xds-api';
 import { HttpConnectionManagerSchema } from '@weft/xds-api/http';
 import { ClusterSchema } from '@weft/xds-api/cluster';

@@ -1,5 +1,5 @@
 // What `weft generate` does: the resources one workload would get, in canonical JSON, loadable again as raw resources.
-import { fromBinary, toJson, type JsonObject } from '@bufbuild/protobuf';
+import { fromBinary, toJson, type JsonObject } from '@weft/xds-api/protobuf';
 import { allTypes } from '@weft/xds-api/registry';
 import { formatProblem, noLocality, profiles, ResourceGraph, resourceTypes, type MeshModel, type ModelObject, type NodeFacets, type ProfileName, type ResourceType, type Workload } from '@weft/xds-server';
 import type { NamespacedName } from './arguments.js';

@@ -1,4 +1,4 @@
-import { create, type JsonObject } from '@bufbuild/protobuf';
+import { create, type JsonObject } from '@weft/xds-api/protobuf';
 import { NodeSchema, type Node } from '@weft/xds-api/core';
 import { version } from '../version.js';
 import type { NodeConfig } from './bootstrap.js';

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { WrrLocalitySchema } from '@weft/xds-api/load-balancing';
 import type { LoadBalancingConfig } from '../resource/cluster-config.js';
 import type { LoadBalancerFactory } from './load-balancer.js';

@@ -1,4 +1,4 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@weft/xds-api/protobuf';
 import { MaglevSchema, RingHash_HashFunction, RingHashSchema } from '@weft/xds-api/load-balancing';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../route/test-support.js';

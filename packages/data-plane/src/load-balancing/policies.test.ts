@@ -1,4 +1,4 @@
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@weft/xds-api/protobuf';
 import { packAny } from '@weft/xds-api';
 import { LeastRequest_SelectionMethod, LeastRequestSchema, LocalityLbConfigSchema, RandomSchema, RoundRobinSchema, WrrLocalitySchema } from '@weft/xds-api/load-balancing';
 import { describe, expect, it } from 'vitest';

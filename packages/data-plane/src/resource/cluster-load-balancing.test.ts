@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@weft/xds-api/protobuf';
 import { Cluster_LbPolicy as LbPolicy, Cluster_RingHashLbConfig_HashFunction as HashFunction, ClusterSchema } from '@weft/xds-api/cluster';
 import { describe, expect, it } from 'vitest';
 import { builtinLoadBalancers } from '../load-balancing/builtin.js';

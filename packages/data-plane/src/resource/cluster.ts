@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
 import {
   CircuitBreakers_Thresholds_RetryBudgetSchema,

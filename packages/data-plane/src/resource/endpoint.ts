@@ -1,5 +1,5 @@
 // ClusterLoadAssignment: endpoints by locality and priority. The hottest decoder: a rollout of a large service sends thousands.
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
 import { HealthStatus as Health, SocketAddress_Protocol, SocketAddressSchema, type Metadata } from '@weft/xds-api/core';
 import {

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { HttpProtocolOptionsSchema, type ConfigSource } from '@weft/xds-api/core';
 import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
@@ -6,7 +6,7 @@ import {
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
 } from '@weft/xds-api/http';
-import type { Any } from '@bufbuild/protobuf/wkt';
+import type { Any } from '@weft/xds-api/protobuf/wkt';
 import { foreignOverride } from './foreign-override.js';
 import { decodeHttpFilters, type HttpFilterRegistry, type Side } from './http-filter.js';
 import type { HttpConnectionManagerConfig } from './listener-config.js';

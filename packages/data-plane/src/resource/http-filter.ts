@@ -1,6 +1,6 @@
 // http_filters and typed_per_filter_config, through the registry of filter factories.
-import { fromBinary } from '@bufbuild/protobuf';
-import type { Any } from '@bufbuild/protobuf/wkt';
+import { fromBinary } from '@weft/xds-api/protobuf';
+import type { Any } from '@weft/xds-api/protobuf/wkt';
 import { HttpFilterSchema, type HttpFilter } from '@weft/xds-api/http';
 import { FilterConfigSchema } from '@weft/xds-api/route';
 import { disabledFilter, enabledFilter } from '../filter/filter-override.js';

@@ -1,5 +1,5 @@
 // Collects what is wrong with one resource while it is decoded, and finds fields nobody reads.
-import { isFieldSet, type DescField, type DescMessage, type Message } from '@bufbuild/protobuf';
+import { isFieldSet, type DescField, type DescMessage, type Message } from '@weft/xds-api/protobuf';
 import { DecodeError, type FieldProblem } from '../xds/resource-type.js';
 
 // A NACK's text travels in a gRPC message: past this many problems the rest is counted, not spelled out.

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { PreviousHostsPredicateSchema, RetryPolicy_RetryBackOffSchema, RetryPolicySchema, type RetryPolicy } from '@weft/xds-api/route';
 import { decodeHeaderMatcher } from './matcher.js';
 import { join, knownFields, type Report } from './report.js';

@@ -1,5 +1,5 @@
 // RouteConfiguration: virtual hosts, routes and what they match.
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
 import { UriTemplateMatchConfigSchema } from '@weft/xds-api/filter-rbac';
 import {

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { CertificateValidationContextSchema, SecretSchema } from '@weft/xds-api/tls';
 import { typeUrl } from '@weft/xds-api';
 import type { ResourceType } from '../xds/resource-type.js';

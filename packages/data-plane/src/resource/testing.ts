@@ -1,5 +1,5 @@
 // Valid resources for tests of decoders, each to be broken in one place.
-import { create, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import { create, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from '@weft/xds-api/protobuf';
 import { packAny } from '@weft/xds-api';
 import { Cluster_DiscoveryType, ClusterSchema } from '@weft/xds-api/cluster';
 import { ClusterLoadAssignmentSchema } from '@weft/xds-api/endpoint';

@@ -1,6 +1,6 @@
 // TypedStruct: an extension's configuration as JSON, for control planes that do not have its message.
-import { createRegistry, fromBinary, fromJson, toBinary } from '@bufbuild/protobuf';
-import type { Any } from '@bufbuild/protobuf/wkt';
+import { createRegistry, fromBinary, fromJson, toBinary } from '@weft/xds-api/protobuf';
+import type { Any } from '@weft/xds-api/protobuf/wkt';
 import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
 import { RBACFilterSchema, RBACPerRouteSchema } from '@weft/xds-api/filter-rbac';
 import { RouterSchema } from '@weft/xds-api/http';

@@ -1,6 +1,6 @@
 // Small values of many messages: durations, fractions, weights, Any, metadata.
-import { fromBinary, type DescMessage, type JsonObject, type MessageShape } from '@bufbuild/protobuf';
-import type { Any, Duration } from '@bufbuild/protobuf/wkt';
+import { fromBinary, type DescMessage, type JsonObject, type MessageShape } from '@weft/xds-api/protobuf';
+import type { Any, Duration } from '@weft/xds-api/protobuf/wkt';
 import { FractionalPercent_DenominatorType, type FractionalPercent, type Metadata, type RuntimeFractionalPercent } from '@weft/xds-api/core';
 import type { WorkloadInfo } from '../stream/stream-info.js';
 import type { FractionConfig } from './matcher-config.js';

@@ -1,6 +1,6 @@
 // Istio's metadata exchange: each side tells the other in two headers which workload it is.
-import { fromBinary, fromJson, toBinary, toJson, type JsonObject } from '@bufbuild/protobuf';
-import { StructSchema } from '@bufbuild/protobuf/wkt';
+import { fromBinary, fromJson, toBinary, toJson, type JsonObject } from '@weft/xds-api/protobuf';
+import { StructSchema } from '@weft/xds-api/protobuf/wkt';
 import type { WorkloadInfo } from '../stream/stream-info.js';
 
 export const peerMetadataHeader = 'x-envoy-peer-metadata';

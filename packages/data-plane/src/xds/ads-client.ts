@@ -1,5 +1,5 @@
 // The xDS client: all subscriptions of the process over one aggregated stream.
-import type { Message } from '@bufbuild/protobuf';
+import type { Message } from '@weft/xds-api/protobuf';
 import type { Clock, Timer } from '@weft/spiffe';
 import type { NodeConfig } from '../bootstrap/bootstrap.js';
 import { MeshError } from '../errors.js';

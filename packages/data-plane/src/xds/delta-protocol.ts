@@ -1,4 +1,4 @@
-import { create, type Message } from '@bufbuild/protobuf';
+import { create, type Message } from '@weft/xds-api/protobuf';
 import type { Node } from '@weft/xds-api/core';
 import { DeltaDiscoveryRequestSchema, type DeltaDiscoveryResponse } from '@weft/xds-api/discovery';
 import { invalidArgument, type DiscoveryUpdate, type HeldType, type StreamProtocol } from './protocol.js';

@@ -1,5 +1,5 @@
 // The part that delta and state-of-the-world differ in: what is said on the stream. One object per stream.
-import type { Message } from '@bufbuild/protobuf';
+import type { Message } from '@weft/xds-api/protobuf';
 
 export type AdsProtocol = 'delta' | 'sotw';
 

@@ -1,4 +1,4 @@
-import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import { BinaryReader, WireType } from '@weft/xds-api/protobuf/wire';
 
 /**
  * The name of an encoded resource: field 1 of Listener, RouteConfiguration, Cluster, ClusterLoadAssignment and Secret. Read apart from

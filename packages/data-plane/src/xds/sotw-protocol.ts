@@ -1,5 +1,5 @@
-import { create, fromBinary, type Message } from '@bufbuild/protobuf';
-import type { Any } from '@bufbuild/protobuf/wkt';
+import { create, fromBinary, type Message } from '@weft/xds-api/protobuf';
+import type { Any } from '@weft/xds-api/protobuf/wkt';
 import type { Node } from '@weft/xds-api/core';
 import { DiscoveryRequestSchema, ResourceSchema, type DiscoveryResponse } from '@weft/xds-api/discovery';
 import { invalidArgument, type DiscoveryUpdate, type HeldType, type ReceivedResource, type StreamProtocol } from './protocol.js';

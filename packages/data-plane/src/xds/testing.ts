@@ -1,6 +1,6 @@
 // An ADS server for tests: both protocols, every request kept, and as wrong as a test wants it.
 import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js';
-import { create, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
+import { create, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from '@weft/xds-api/protobuf';
 import { serviceDefinition, typeUrl } from '@weft/xds-api';
 import { AggregatedDiscoveryService, type DeltaDiscoveryRequest, type DiscoveryRequest } from '@weft/xds-api/discovery';
 import type { AdsProtocol } from './protocol.js';

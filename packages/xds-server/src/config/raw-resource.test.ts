@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { ClusterSchema } from '@weft/xds-api/cluster';
 import { expect, it } from 'vitest';
 import { normalizeText } from './testing.js';

@@ -1,6 +1,6 @@
 // xDS resources as they are: a file with a top-level `resources:` list, as `weft generate` prints it.
-import { fromJson, type JsonValue, type Message } from '@bufbuild/protobuf';
-import { anyUnpack, AnySchema, type Any } from '@bufbuild/protobuf/wkt';
+import { fromJson, type JsonValue, type Message } from '@weft/xds-api/protobuf';
+import { anyUnpack, AnySchema, type Any } from '@weft/xds-api/protobuf/wkt';
 import { allTypes } from '@weft/xds-api/registry';
 import type { ConfigKind } from './config-kind.js';
 import { rawResourceGroup, rawResourceKind } from './config-object.js';

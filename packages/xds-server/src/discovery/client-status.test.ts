@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@weft/xds-api/protobuf';
 import { Client, credentials, Metadata, ServerCredentials } from '@grpc/grpc-js';
 import { serviceDefinition } from '@weft/xds-api';
 import { ClientStatusDiscoveryService, ClientStatusRequestSchema, ConfigStatus, type ClientStatusResponse } from '@weft/xds-api/status';

@@ -1,5 +1,5 @@
 // ClientStatusDiscoveryService: what every client was sent and how it answered, for tools that speak xDS (grpcdebug, istioctl).
-import { create } from '@bufbuild/protobuf';
+import { create } from '@weft/xds-api/protobuf';
 import { status, type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, type ServiceDefinition } from '@grpc/grpc-js';
 import { serviceDefinition } from '@weft/xds-api';
 import { ClientStatusDiscoveryService, ClientStatusResponseSchema, ConfigStatus, type ClientStatusRequest, type ClientStatusResponse } from '@weft/xds-api/status';

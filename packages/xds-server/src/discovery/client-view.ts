@@ -1,5 +1,5 @@
 // Open streams as plain data: for the admin API and CSDS.
-import { toJson, fromBinary, type JsonValue } from '@bufbuild/protobuf';
+import { toJson, fromBinary, type JsonValue } from '@weft/xds-api/protobuf';
 import { allTypes } from '@weft/xds-api/registry';
 import type { ProfileName, ResourceType } from '../generate/generator.js';
 import type { EncodedResource } from '../generate/resource-graph-encoded.js';

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { MemoryStore, type Store } from '@weft/store';
 import { ClusterLoadAssignmentSchema } from '@weft/xds-api/endpoint';
 import { afterEach, describe, expect, it } from 'vitest';

@@ -1,5 +1,5 @@
 // Random changes, subscriptions, rejections and slow readers: at rest a client has exactly what it asked for and what exists.
-import { create, fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@weft/xds-api/protobuf';
 import { NodeSchema } from '@weft/xds-api/core';
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema, DiscoveryRequestSchema, DiscoveryResponseSchema } from '@weft/xds-api/discovery';
 import { silentLogger, systemClock } from '@weft/spiffe';

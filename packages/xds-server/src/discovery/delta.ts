@@ -1,5 +1,5 @@
 // The incremental protocol (DeltaAggregatedResources): what Weft's own clients speak, and Envoy on request.
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@weft/xds-api/protobuf';
 import { DeltaDiscoveryResponseSchema, type DeltaDiscoveryRequest } from '@weft/xds-api/discovery';
 import { responseLimit, type Protocol } from './protocol.js';
 import { absent } from './subscription.js';

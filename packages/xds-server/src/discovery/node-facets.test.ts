@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@weft/xds-api/protobuf';
 import { NodeSchema } from '@weft/xds-api/core';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { ResourceGraph } from '../generate/resource-graph.js';

@@ -1,5 +1,5 @@
 // The state-of-the-world protocol (StreamAggregatedResources): what gRPC speaks.
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary } from '@weft/xds-api/protobuf';
 import { DiscoveryResponseSchema, type DiscoveryRequest } from '@weft/xds-api/discovery';
 import { createHash } from 'node:crypto';
 import { responseLimit, type Phase, type Protocol, type Response } from './protocol.js';

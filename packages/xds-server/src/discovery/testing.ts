@@ -1,5 +1,5 @@
 // Real grpc-js clients of the discovery service, for tests: they send exactly what they are told to and acknowledge nothing by themselves.
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@weft/xds-api/protobuf';
 import { Client, credentials as grpcCredentials, Metadata, type ChannelCredentials, type ClientDuplexStream, type StatusObject } from '@grpc/grpc-js';
 import { serviceDefinition, type MethodDefinition } from '@weft/xds-api';
 import {

@@ -1,5 +1,5 @@
 // For tests: a real model of some objects, a client of it, and what a profile makes, as canonical JSON.
-import { fromBinary, toJson, type JsonValue } from '@bufbuild/protobuf';
+import { fromBinary, toJson, type JsonValue } from '@weft/xds-api/protobuf';
 import { allTypes } from '@weft/xds-api/registry';
 import { MeshModel } from '../model/mesh-model.js';
 import type { MeshSettings } from '../model/mesh-reader.js';

@@ -1,6 +1,6 @@
 // Small pieces every generator writes: encoded resources, extensions by name and type, durations, percentages.
-import { create, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
-import type { Any } from '@bufbuild/protobuf/wkt';
+import { create, toBinary, type DescMessage, type MessageInitShape, type MessageShape } from '@weft/xds-api/protobuf';
+import type { Any } from '@weft/xds-api/protobuf/wkt';
 import { packAny, typeUrl } from '@weft/xds-api';
 import { ApiVersion, FractionalPercent_DenominatorType, type ConfigSourceSchema, type FractionalPercentSchema } from '@weft/xds-api/core';
 import type { GeneratedResource } from './generator.js';

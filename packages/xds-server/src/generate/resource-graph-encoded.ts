@@ -1,5 +1,5 @@
-import { create, toBinary } from '@bufbuild/protobuf';
-import { AnySchema } from '@bufbuild/protobuf/wkt';
+import { create, toBinary } from '@weft/xds-api/protobuf';
+import { AnySchema } from '@weft/xds-api/protobuf/wkt';
 import { DeltaDiscoveryResponseSchema, DiscoveryResponseSchema } from '@weft/xds-api/discovery';
 import { createHash } from 'node:crypto';
 

@@ -1,6 +1,5 @@
 // Retries: Istio's default policy unless the rule gives another (contracts.md 5).
-import { PreviousHostsPredicateSchema, type RetryPolicySchema } from '@weft/xds-api/route';
-import { PreviousPrioritiesConfigSchema } from '@weft/xds-api/route';
+import { PreviousHostsPredicateSchema, PreviousPrioritiesConfigSchema, type RetryPolicySchema } from '@weft/xds-api/route';
 import type { RetryPolicy } from '../model/route-rule.js';
 import type { ProfileName } from './generator.js';
 import { duration, extension, type Init } from './message.js';

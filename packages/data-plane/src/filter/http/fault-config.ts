@@ -1,5 +1,5 @@
 // envoy.extensions.filters.http.fault.v3.HTTPFault, decoded and compiled.
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { FaultAbortSchema, FaultDelaySchema, HTTPFaultSchema, type HTTPFault } from '@weft/xds-api/filter-fault';
 import type { FractionConfig } from '../../resource/matcher-config.js';
 import { decodeHeaderMatcher } from '../../resource/matcher.js';

@@ -1,4 +1,4 @@
-import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, toBinary, type MessageInitShape } from '@weft/xds-api/protobuf';
 import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
 import { RouterSchema } from '@weft/xds-api/http';
 import { FakeClock } from '@weft/spiffe/testing';

@@ -1,4 +1,4 @@
-import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, toBinary, type MessageInitShape } from '@weft/xds-api/protobuf';
 import { packAny } from '@weft/xds-api';
 import { RBAC_Action, RBACFilterSchema, RBACPerRouteSchema, UriTemplateMatchConfigSchema, type PermissionSchema, type PolicySchema, type PrincipalSchema, type RBACSchema } from '@weft/xds-api/filter-rbac';
 import { describe, expect, it } from 'vitest';

@@ -1,5 +1,5 @@
 // envoy.filters.http.rbac: who may call what. Shadow rules only count and leave their result in the dynamic metadata.
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
 import { RBACFilterSchema, RBACPerRouteSchema, type RBACFilter } from '@weft/xds-api/filter-rbac';
 import { knownFields, Report } from '../../resource/report.js';

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { RouterSchema } from '@weft/xds-api/http';
 import type { HttpFilterFactory } from '../http-filter.js';
 

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { LeastRequest_SelectionMethod, LeastRequestSchema } from '@weft/xds-api/load-balancing';
 import type { Host } from '../../upstream/host.js';
 import { startedEdf } from '../edf-scheduler.js';

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { MaglevSchema } from '@weft/xds-api/load-balancing';
 import { loadXxh64, xxh64 } from '../../route/xxh64.js';
 import { hashLoadBalancer, type HashTable, type WeightedHost } from '../consistent-hash.js';

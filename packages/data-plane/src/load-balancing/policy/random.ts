@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { RandomSchema } from '@weft/xds-api/load-balancing';
 import type { LoadBalancerFactory } from '../load-balancer.js';
 import { localityConfig, type LocalityAwareConfig } from './locality-config.js';

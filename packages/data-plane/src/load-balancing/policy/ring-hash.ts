@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { RingHash_HashFunction, RingHashSchema } from '@weft/xds-api/load-balancing';
 import { loadXxh64, xxh64 } from '../../route/xxh64.js';
 import type { Host } from '../../upstream/host.js';

@@ -1,4 +1,4 @@
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary } from '@weft/xds-api/protobuf';
 import { RoundRobinSchema } from '@weft/xds-api/load-balancing';
 import { startedEdf } from '../edf-scheduler.js';
 import { weightOf, weightsAreEqual } from '../host-weights.js';

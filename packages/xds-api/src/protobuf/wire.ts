@@ -1,0 +1,2 @@
+// Reading and writing single fields.
+export * from '@bufbuild/protobuf/wire';

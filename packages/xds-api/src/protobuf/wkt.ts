@@ -1,0 +1,2 @@
+// Messages of google.protobuf.
+export * from '@bufbuild/protobuf/wkt';

@@ -9,7 +9,8 @@ export type RequestListener = (request: IncomingMessage, response: ServerRespons
 /** What Weft needs of a Fastify instance. */
 export interface FastifyApp {
   ready(): PromiseLike<unknown>;
-  routing(request: IncomingMessage, response: ServerResponse): void;
+  /** Of node:http or of node:http2, as the instance was made. */
+  routing(request: never, response: never): void;
   readonly initialConfig: object;
 }
 
@@ -60,7 +61,7 @@ export function httpTarget(app: HttpApp): HttpTarget {
 
 function fastifyTarget(app: FastifyApp): HttpTarget {
   return {
-    dispatch: (request, response) => app.routing(request, response),
+    dispatch: (request, response) => app.routing(request as never, response as never),
     server: undefined,
     http2: (app.initialConfig as { http2?: boolean }).http2 === true,
     router: fastifySpelling(app.initialConfig),

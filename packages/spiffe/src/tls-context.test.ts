@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { connect, createServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import { connect, createServer, type ConnectionOptions, type TLSSocket, type TlsOptions } from 'node:tls';
 import { afterEach, describe, expect, it } from 'vitest';
 import { peerIdentity, TlsContexts, verifyResumed, X509Svid, type ServerTls, type SvidSource, type UpstreamTls } from './index.js';
 import { bundlesOf, FakeClock, TestAuthority } from './testing.js';
@@ -33,7 +33,7 @@ async function listen(source: SvidSource, options: Partial<ServerTls> = {}) {
 
 /** What the server said; rejects when the handshake or the connection fails. */
 async function dial(port: number, options: TlsOptions | object): Promise<string> {
-  const socket = connect({ host: '127.0.0.1', port, ...options });
+  const socket = connect({ ...(options as ConnectionOptions), host: '127.0.0.1', port });
   return new Promise((resolve, reject) => {
     let said = '';
     socket.setEncoding('utf8').on('data', (text) => (said += text));
@@ -146,7 +146,7 @@ it('an https server under a source answers verified clients and no others', asyn
   cleanups.push(() => server.close());
   const get = (leaf: { chainPem: string; keyPem: string }) =>
     new Promise<string>((resolve, reject) => {
-      https.get({ ...presenting(leaf), ALPNProtocols: ['http/1.1'], host: '127.0.0.1', port: (server.address() as AddressInfo).port, agent: false }, (response) => response.setEncoding('utf8').on('data', resolve)).on('error', reject);
+      https.get({ ...(presenting(leaf) as object), ...({ ALPNProtocols: ['http/1.1'] } as object), host: '127.0.0.1', port: (server.address() as AddressInfo).port, agent: false }, (response) => response.setEncoding('utf8').on('data', resolve)).on('error', reject);
     });
   expect(await get(a.svid('/web'))).toBe('spiffe://td.a/web');
   await expect(get(TestAuthority.create('td.a').svid('/web'))).rejects.toThrow();

@@ -37,7 +37,7 @@ test.each([
   ['without a deadline the maximum itself', { grpcTimeoutHeaderMaxMs: 50, maxMs: 70 }, Infinity, 50],
   ['without a maximum for deadlines the stream\'s', { maxMs: 70 }, Infinity, 70],
 ])('gRPC: %s', (_name, maxStreamDuration, remainingMs, expected) => {
-  expect(timeoutsOf(action({ maxStreamDuration }), 0, 0, head({}, 'grpc'), { remainingMs, listenerStreamMs: 1000 }).streamMs).toBe(expected);
+  expect(timeoutsOf(action({ maxStreamDuration }), 0, 0, head({}, 'grpc'), { remainingMs, listenerStreamMs: 1000, listenerIdleMs: 0 }).streamMs).toBe(expected);
 });
 
 test('the shorter idle timeout counts', () => {

@@ -67,7 +67,7 @@ describe('Fastify behind mesh.listen', () => {
 
   it('that reads ; as ? is refused', async () => {
     const test = start();
-    await expect(test.mesh.listen(fastify({ routerOptions: { useSemicolonDelimiter: true } }), local)).rejects.toThrow('useSemicolonDelimiter');
+    await expect(test.mesh.listen(fastify({ routerOptions: { useSemicolonDelimiter: true } as object }), local)).rejects.toThrow('useSemicolonDelimiter');
   });
 });
 

@@ -99,7 +99,7 @@ describe('delays', () => {
 });
 
 describe('who gets a fault', () => {
-  const aborted = (init: Init, headers = {}, info = streamInfo()) => setup({ abort: httpAbort(500), ...init }).run(headers, info).result !== undefined;
+  const aborted = (init: Init, headers = {}, info = streamInfo()) => setup({ abort: httpAbort(500), ...init } as Init).run(headers, info).result !== undefined;
 
   it('headers, upstream cluster and downstream node must fit', () => {
     const headers: Init['headers'] = [{ name: 'x', headerMatchSpecifier: { case: 'presentMatch', value: true } }];

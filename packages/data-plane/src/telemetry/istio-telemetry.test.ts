@@ -122,6 +122,18 @@ describe('peer metadata', () => {
     expect(workloadOf('mint')).toMatchObject({ namespace: 'mint' });
   });
 
+  it.each([['weft~10.0.0.1~a.shop~shop.svc.cluster.local', false], ['sidecar~10.0.0.1~a.shop~shop.svc.cluster.local', true]])('is answered to those who know it from nowhere else: %s', (id, answered) => {
+    const t = telemetry();
+    const head = testHead();
+    telemetry().start(testInfo({ direction: 'outbound' }), head);
+    head.headers.set('x-envoy-peer-metadata-id', id);
+    const info = testInfo();
+    const stream = t.start(info, head);
+    const response = { status: 200, headers: new HeaderMap() };
+    t.responseHead(info, stream, response);
+    expect([response.headers.has(peerMetadataHeader), response.headers.has('x-envoy-peer-metadata-id')]).toEqual([answered, answered]);
+  });
+
   it.each(['%%%', 'AAAA', 'x'.repeat(9000)])('that cannot be read is dropped: %.10s', (value) => {
     const t = telemetry();
     const head = testHead({ headers: { [peerMetadataHeader]: value } });

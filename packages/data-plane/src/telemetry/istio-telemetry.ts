@@ -89,6 +89,7 @@ export class IstioTelemetry implements Telemetry {
   }
 
   #startInbound(info: StreamInfo, head: RequestHead): TelemetryStream {
+    const id = head.headers.get(peerMetadataIdHeader);
     const header = takePeerMetadata(head);
     if (header !== undefined) {
       const workload = this.#peers.read(header, info.peer?.namespace);
@@ -96,10 +97,15 @@ export class IstioTelemetry implements Telemetry {
     }
     const parent = readTraceContext(head.headers);
     const span = this.#tracing?.inbound(info, parent);
-    if (!span && !parent) return header === undefined ? silent : exchanging;
-    return new InboundTelemetryStream(span?.context ?? parent, span, header !== undefined);
+    // Weft's own control plane has told its clients which workload each endpoint is: 400 bytes a response would say it again.
+    const exchanges = header !== undefined && id?.startsWith(weftNodePrefix) !== true;
+    if (!span && !parent) return exchanges ? exchanging : silent;
+    return new InboundTelemetryStream(span?.context ?? parent, span, exchanges);
   }
 }
+
+/** Of the node IDs that follow a Weft control plane; under another one they have its form. */
+const weftNodePrefix = 'weft~';
 
 function setHeader(head: OutgoingHeaders, name: string, value: string): void {
   if (head.setHeader) head.setHeader(name, value);
@@ -133,7 +139,7 @@ class SpanStream implements TelemetryStream {
 class InboundTelemetryStream implements TelemetryStream {
   readonly span: RequestSpan | undefined;
   readonly trace: TraceContext | undefined;
-  /** The peer sent its metadata, so it wants ours. */
+  /** The peer sent its metadata, and has no other way to know ours. */
   readonly exchangesMetadata: boolean;
 
   constructor(trace: TraceContext | undefined, span: RequestSpan | undefined, exchangesMetadata: boolean) {

@@ -1,4 +1,4 @@
-import { IdentityHolder, issued, Rotation, TrustBundle, type Clock, type Identity, type Logger, type SvidSource, type X509Svid } from '@weft/spiffe';
+import { HeldIdentity, issued, Rotation, TrustBundle, type Clock, type Logger, type X509Svid } from '@weft/spiffe';
 import type { AuthorityManager } from './authority-manager.js';
 
 export interface OwnIdentityOptions {
@@ -10,13 +10,13 @@ export interface OwnIdentityOptions {
 }
 
 /** The control plane's own identity: issued in process, renewed at half of its lifetime and when its root goes. */
-export class OwnIdentity implements SvidSource {
+export class OwnIdentity extends HeldIdentity {
   readonly #options: OwnIdentityOptions;
-  readonly #holder = new IdentityHolder();
   readonly #rotation: Rotation;
   readonly #stops: (() => void)[];
 
   constructor(options: OwnIdentityOptions) {
+    super();
     const { clock, logger, authorities } = options;
     this.#options = options;
     this.#rotation = new Rotation({ clock, logger, renew: () => this.#issue() });
@@ -25,44 +25,32 @@ export class OwnIdentity implements SvidSource {
       // Whoever hears that a root is gone must find that the control plane does not show it any more.
       authorities.beforeRemoval(async () => void (this.#outdated() && (await this.#issue()))),
     ];
-    this.#issue().catch((error: unknown) => this.#holder.fail(error instanceof Error ? error : new Error(String(error))));
+    this.#issue().catch((error: unknown) => this.holder.fail(error instanceof Error ? error : new Error(String(error))));
   }
 
-  current(): Identity | undefined {
-    return this.#holder.current();
-  }
-
-  ready(signal?: AbortSignal): Promise<Identity> {
-    return this.#holder.ready(signal);
-  }
-
-  subscribe(fn: (identity: Identity) => void): () => void {
-    return this.#holder.subscribe(fn);
-  }
-
-  close(): void {
+  override close(): void {
     for (const stop of this.#stops) stop();
     this.#rotation.close();
-    this.#holder.close();
+    this.holder.close();
   }
 
   async #issue(): Promise<X509Svid> {
     const svid = await this.#options.issue();
     // Before anybody hears of it: a change of the bundle right after must find the renewal running.
     this.#rotation.start(svid);
-    this.#holder.set(svid, this.#bundles());
+    this.holder.set(svid, this.#bundles());
     return svid;
   }
 
   #bundleChanged(): void {
-    const identity = this.#holder.current();
+    const identity = this.holder.current();
     if (!identity) return;
-    this.#holder.set(identity.svid, this.#bundles());
+    this.holder.set(identity.svid, this.#bundles());
     if (this.#outdated()) this.#rotation.renewSoon(0);
   }
 
   #outdated(): boolean {
-    const svid = this.#holder.current()?.svid;
+    const svid = this.holder.current()?.svid;
     return svid !== undefined && !issued(this.#options.authorities.anchor().certificate, svid.leaf);
   }
 

@@ -8,7 +8,7 @@ export { onlyUri, spiffeIdOf } from './certificate-names.js';
 export { bridgeBundles } from './bundle-bridge.js';
 export { issued, peerName, PeerVerificationError, verifyChain, verifyPeerName } from './peer-verifier.js';
 export { identityIn, peerIdentity, verifyResumed, type PeerIdentity } from './peer-identity.js';
-export { IdentityHolder, type Identity, type SvidSource } from './svid-source.js';
+export { HeldIdentity, IdentityHolder, type Identity, type SvidSource } from './svid-source.js';
 export { TlsContexts, type ServerTls, type UpstreamTls, type UpstreamTlsOptions } from './tls-context.js';
 export { endWithCertificates } from './connection-expiry.js';
 export { createCsr, encodeCsr, type KeyAndCsr } from './csr.js';

@@ -102,3 +102,26 @@ export class IdentityHolder implements SvidSource {
     this.#delayListeners.clear();
   }
 }
+
+/** A source that obtains identities in its own way and leaves the rest to its holder. */
+export abstract class HeldIdentity implements SvidSource {
+  protected readonly holder: IdentityHolder = new IdentityHolder();
+
+  current(): Identity | undefined {
+    return this.holder.current();
+  }
+
+  ready(signal?: AbortSignal): Promise<Identity> {
+    return this.holder.ready(signal);
+  }
+
+  subscribe(fn: (identity: Identity) => void): () => void {
+    return this.holder.subscribe(fn);
+  }
+
+  onDelay(fn: (reason: Error) => void): () => void {
+    return this.holder.onDelay(fn);
+  }
+
+  abstract close(): void;
+}

@@ -5,7 +5,7 @@ import { parseJoinToken, sha256OfCertificate } from '../join-token.js';
 import { silentLogger, type Logger } from '../logger.js';
 import { PeerVerificationError } from '../peer-verifier.js';
 import { Rotation } from '../rotation.js';
-import { IdentityHolder, type Identity, type SvidSource } from '../svid-source.js';
+import { HeldIdentity } from '../svid-source.js';
 import { splitPem } from '../pem.js';
 import { TrustBundle } from '../trust-bundle.js';
 import type { X509Svid } from '../x509-svid.js';
@@ -42,12 +42,11 @@ export interface CaSourceOptions {
  * `ready()` rejects when there is no pin, the pin does not fit, or the authority refuses the caller; a control plane that cannot
  * be reached is tried again instead.
  */
-export class CaSource implements SvidSource {
+export class CaSource extends HeldIdentity {
   readonly #options: CaSourceOptions;
   readonly #server: HostPort;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #holder = new IdentityHolder();
   readonly #rotation: Rotation;
   readonly #state: StateDirectory | undefined;
   readonly #abort = new AbortController();
@@ -63,6 +62,7 @@ export class CaSource implements SvidSource {
 
   /** @throws {TypeError} for an address that is none, or a root PEM without certificates. */
   constructor(options: CaSourceOptions) {
+    super();
     this.#options = options;
     this.#server = parseAddress(options.address);
     this.#clock = options.clock ?? systemClock;
@@ -78,31 +78,15 @@ export class CaSource implements SvidSource {
     void this.#start();
   }
 
-  current(): Identity | undefined {
-    return this.#holder.current();
-  }
-
-  ready(signal?: AbortSignal): Promise<Identity> {
-    return this.#holder.ready(signal);
-  }
-
-  subscribe(fn: (identity: Identity) => void): () => void {
-    return this.#holder.subscribe(fn);
-  }
-
-  onDelay(fn: (reason: Error) => void): () => void {
-    return this.#holder.onDelay(fn);
-  }
-
   /** Resolves when the newest identity is in the state directory: a token that was used up for it must not be lost with the process. */
   saved(): Promise<void> {
     return this.#saving;
   }
 
-  close(): void {
+  override close(): void {
     this.#abort.abort(new Error('the SVID source is closed'));
     this.#rotation.close();
-    this.#holder.close();
+    this.holder.close();
   }
 
   /**
@@ -111,7 +95,7 @@ export class CaSource implements SvidSource {
    * @throws when there is no certificate in it or one is no authority; ours stays.
    */
   setAuthorities(pems: readonly string[]): void {
-    const identity = this.#holder.current();
+    const identity = this.holder.current();
     if (!identity) return;
     const { svid, bundles } = identity;
     const bundle = TrustBundle.parse(svid.id.trustDomain, pems);
@@ -129,7 +113,7 @@ export class CaSource implements SvidSource {
       if (stored.svid.isValidAt(this.#clock.now())) {
         // When it was obtained is not saved: notBefore, less what authorities set it back by.
         this.#rotation.start(stored.svid, stored.svid.notBefore + 60_000);
-        this.#holder.set(stored.svid, new Map([[stored.bundle.trustDomain, stored.bundle]]));
+        this.holder.set(stored.svid, new Map([[stored.bundle.trustDomain, stored.bundle]]));
         return;
       }
       this.#expired = true;
@@ -143,11 +127,11 @@ export class CaSource implements SvidSource {
         if (this.#abort.signal.aborted) return;
         if (isFinal(error)) {
           this.#logger.error({ err: error }, 'no SVID: the control plane and this workload do not accept each other');
-          this.#holder.fail(error instanceof Error ? error : new Error(String(error)));
+          this.holder.fail(error instanceof Error ? error : new Error(String(error)));
           return;
         }
         this.#logger.warn({ err: error, address: this.#options.address, retryInMs: Math.round(wait) }, 'no SVID yet: the control plane cannot be reached');
-        this.#holder.delay(new Error(`the control plane ${this.#options.address} cannot be reached: ${error instanceof Error ? error.message : String(error)} (since ${since})`, { cause: error }));
+        this.holder.delay(new Error(`the control plane ${this.#options.address} cannot be reached: ${error instanceof Error ? error.message : String(error)} (since ${since})`, { cause: error }));
       }
       await delay(this.#clock, wait * (0.8 + 0.4 * (this.#options.random ?? Math.random)()), this.#abort.signal);
     }
@@ -205,7 +189,7 @@ export class CaSource implements SvidSource {
   async #obtain(signal: AbortSignal): Promise<X509Svid> {
     this.#rootsPem ??= await this.#firstContact(signal);
     const now = this.#clock.now();
-    const current = this.#holder.current()?.svid;
+    const current = this.holder.current()?.svid;
     const svid = current?.isValidAt(now) ? current : undefined;
     const token = svid ? undefined : this.#token();
     if (!svid && token === undefined) throw new FinalError(current || this.#expired ? 'the SVID has expired and there is no token to get a new one with (`weft token create`)' : `no token to get the first SVID with (\`weft token create\`)${this.#notLoaded}`);
@@ -231,7 +215,7 @@ export class CaSource implements SvidSource {
 
   #adopt(svid: X509Svid, bundle: TrustBundle): void {
     this.#rootsPem = bundle.pem;
-    this.#holder.set(svid, new Map([[bundle.trustDomain, bundle]]));
+    this.holder.set(svid, new Map([[bundle.trustDomain, bundle]]));
     const state = this.#state;
     if (!state) return;
     this.#saving = this.#saving

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { systemClock, type Clock, type Timer } from '../clock.js';
 import { silentLogger, type Logger } from '../logger.js';
 import { verifyChain } from '../peer-verifier.js';
-import { IdentityHolder, type Identity, type SvidSource } from '../svid-source.js';
+import { HeldIdentity } from '../svid-source.js';
 import { TrustBundle } from '../trust-bundle.js';
 import { X509Svid } from '../x509-svid.js';
 
@@ -25,11 +25,10 @@ export interface FileSourceOptions {
  * An identity that somebody else keeps in three files (cert-manager, spiffe-helper, gRPC's file_watcher). A change takes effect when
  * the three fit each other, so it does not matter in which order they are replaced; until then the last good identity stays.
  */
-export class FileSource implements SvidSource {
+export class FileSource extends HeldIdentity {
   readonly #options: FileSourceOptions;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #holder = new IdentityHolder();
   readonly #watchers: FSWatcher[] = [];
   #timer: Timer | undefined;
   #closed = false;
@@ -38,6 +37,7 @@ export class FileSource implements SvidSource {
   #next: Promise<void> | undefined;
 
   constructor(options: FileSourceOptions) {
+    super();
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
@@ -53,27 +53,11 @@ export class FileSource implements SvidSource {
     this.#poll();
   }
 
-  current(): Identity | undefined {
-    return this.#holder.current();
-  }
-
-  ready(signal?: AbortSignal): Promise<Identity> {
-    return this.#holder.ready(signal);
-  }
-
-  subscribe(fn: (identity: Identity) => void): () => void {
-    return this.#holder.subscribe(fn);
-  }
-
-  onDelay(fn: (reason: Error) => void): () => void {
-    return this.#holder.onDelay(fn);
-  }
-
-  close(): void {
+  override close(): void {
     this.#closed = true;
     this.#timer?.cancel();
     for (const watcher of this.#watchers) watcher.close();
-    this.#holder.close();
+    this.holder.close();
   }
 
   /** Reads the files now, or again after a reading that is under way (it may have seen the old ones). Resolves when that is done. */
@@ -102,10 +86,10 @@ export class FileSource implements SvidSource {
       const bundle = TrustBundle.parse(svid.id.trustDomain, bundlePem);
       verifyChain(svid.certificates, bundle, this.#clock.now());
       this.#seen = content;
-      this.#holder.set(svid, new Map([[bundle.trustDomain, bundle]]));
+      this.holder.set(svid, new Map([[bundle.trustDomain, bundle]]));
     } catch (error) {
-      this.#holder.delay(error instanceof Error ? error : new Error(String(error)));
-      this.#logger.warn({ err: error, certificateFile, privateKeyFile, caCertificateFile }, this.#holder.current() ? 'the new identity files do not fit; the last good identity stays' : 'no identity yet');
+      this.holder.delay(error instanceof Error ? error : new Error(String(error)));
+      this.#logger.warn({ err: error, certificateFile, privateKeyFile, caCertificateFile }, this.holder.current() ? 'the new identity files do not fit; the last good identity stays' : 'no identity yet');
     }
   }
 }

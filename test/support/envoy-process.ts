@@ -13,9 +13,14 @@ export interface EnvoyProcess {
 }
 
 export async function startEnvoy(path: string, controlPlane: string, portOffset: number): Promise<EnvoyProcess> {
-  const folder = mkdtempSync(join(tmpdir(), 'weft-envoy-'));
   let bootstrap = '';
   await main(['bootstrap', 'envoy', '--control-plane', controlPlane, '--workload', 'default/peer', '--port-offset', String(portOffset)], { stdout: (text) => (bootstrap += text), stderr: (text) => process.stderr.write(text) });
+  return runEnvoy(path, bootstrap);
+}
+
+/** With a bootstrap of one's own (JSON). It may take a moment until its listeners are bound. */
+export function runEnvoy(path: string, bootstrap: string): EnvoyProcess {
+  const folder = mkdtempSync(join(tmpdir(), 'weft-envoy-'));
   const file = join(folder, 'bootstrap.json');
   writeFileSync(file, bootstrap);
   const child: ChildProcess = spawn(path, ['-c', file, '--concurrency', '1', '--log-level', 'warning', '--use-dynamic-base-id'], { stdio: ['ignore', 'ignore', 'pipe'] });

@@ -34,8 +34,8 @@ describe('aborts', () => {
     expect(setup({ abort: httpAbort(418) }).run().result).toEqual({ status: 418, body: 'fault filter abort', flag: 'FI', details: 'fault_filter_abort' });
   });
 
-  it('by gRPC status keep it, and have the HTTP status it maps to', () => {
-    expect(setup({ abort: { errorType: { case: 'grpcStatus', value: 14 }, percentage: always } }).run().result).toMatchObject({ status: 503, grpcStatus: 14 });
+  it('by gRPC status keep it, and are 200 for HTTP, as Envoy has it', () => {
+    expect(setup({ abort: { errorType: { case: 'grpcStatus', value: 14 }, percentage: always } }).run().result).toMatchObject({ status: 200, grpcStatus: 14 });
   });
 
   it('happen by percentage', () => {
@@ -50,7 +50,7 @@ describe('aborts', () => {
     const { run } = setup({ abort: { errorType: { case: 'headerAbort', value: {} }, percentage: { numerator: 50 } } }, () => 0.4);
     expect(run().result).toBeUndefined();
     expect(run({ 'x-envoy-fault-abort-request': '503' }).result).toMatchObject({ status: 503 });
-    expect(run({ 'x-envoy-fault-abort-grpc-request': '7' }).result).toMatchObject({ status: 403, grpcStatus: 7 });
+    expect(run({ 'x-envoy-fault-abort-grpc-request': '7' }).result).toMatchObject({ status: 200, grpcStatus: 7 });
     expect(run({ 'x-envoy-fault-abort-request': '503', 'x-envoy-fault-abort-request-percentage': '40' }).result).toBeUndefined();
     expect(run({ 'x-envoy-fault-abort-request': '700' }).result).toBeUndefined();
   });

@@ -1,7 +1,6 @@
 // envoy.filters.http.fault: delays and aborts requests on purpose. The delay comes first; its chance and that of the abort
 // are drawn independently.
 import type { FractionConfig } from '../../resource/matcher-config.js';
-import { httpStatusOfGrpc } from '../../stream/grpc-http-status.js';
 import type { LocalReply } from '../../stream/local-reply.js';
 import type { RequestHead } from '../../stream/request-head.js';
 import type { StreamInfo } from '../../stream/stream-info.js';
@@ -80,7 +79,8 @@ class FaultFilter implements HttpFilter<FaultConfig> {
     const status = byHeader ? statusFromHeaders(head) : abort;
     if (!status || !this.#draw(abort.percentage, byHeader ? wholeNumber(head, 'x-envoy-fault-abort-request-percentage') : undefined)) return undefined;
     return {
-      status: status.status ?? httpStatusOfGrpc(status.grpcStatus ?? 2),
+      // Envoy answers an HTTP request with 200 where only a gRPC status is configured.
+      status: status.status ?? 200,
       ...(status.grpcStatus !== undefined && { grpcStatus: status.grpcStatus }),
       body: 'fault filter abort',
       flag: 'FI',

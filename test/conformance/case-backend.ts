@@ -1,0 +1,68 @@
+// The other end of a case: remembers what it was asked and answers as the request says.
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import grpc from '@grpc/grpc-js';
+import { echoService } from '../support/echo-servers.js';
+import type { BackendAnswer, Outcome } from './conformance-case.js';
+
+/** The request header that holds a {@link BackendAnswer} as JSON. */
+export const answerHeader = 'x-case-answer';
+
+export class CaseBackend {
+  /** Requests that came, the newest last. */
+  readonly seen: NonNullable<Outcome['seen']>[] = [];
+
+  readonly http: RequestListener = (incoming, response) => {
+    const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
+    const answer = this.#take(incoming.url ?? '', headers);
+    incoming.resume();
+    response.writeHead(answer.status ?? 200, { 'content-type': 'text/plain', ...answer.headers });
+    response.end('backend');
+  };
+
+  /** @param options of a mesh, where it is a server in one. */
+  grpc(options: grpc.ServerOptions = {}): grpc.Server {
+    const server = new grpc.Server(options);
+    server.addService(echoService as unknown as grpc.ServiceDefinition, {
+      Echo: (call: grpc.ServerUnaryCall<unknown, unknown>, reply: grpc.sendUnaryData<unknown>) => {
+        const answer = this.#take(call.getPath(), Object.fromEntries(Object.entries(call.metadata.getMap()).map(([name, value]) => [name, String(value)])));
+        const metadata = new grpc.Metadata();
+        for (const [name, value] of Object.entries(answer.headers ?? {})) metadata.add(name, value);
+        call.sendMetadata(metadata);
+        if (answer.grpcStatus) reply({ code: answer.grpcStatus, details: 'backend' });
+        else reply(null, 'backend');
+      },
+    });
+    return server;
+  }
+
+  #take(path: string, headers: Record<string, string>): BackendAnswer {
+    const { [answerHeader]: answer = '{}', ...rest } = headers;
+    this.seen.push({ path, headers: rest });
+    return JSON.parse(answer) as BackendAnswer;
+  }
+}
+
+export interface PlainBackend {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+export async function listenHttp(handler: RequestListener): Promise<PlainBackend> {
+  const server: Server = createServer(handler).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+export async function listenGrpc(server: grpc.Server): Promise<PlainBackend> {
+  const port = await new Promise<number>((resolve, reject) => server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))));
+  return { port, close: async () => server.forceShutdown() };
+}

@@ -1,0 +1,83 @@
+// Sends the requests of a case and compares what came of them.
+import { grpcStatusOf } from '@weft/data-plane/internal';
+import grpc from '@grpc/grpc-js';
+import { request, type Dispatcher } from 'undici';
+import { expect } from 'vitest';
+import { echoService } from '../support/echo-servers.js';
+import { answerHeader, type CaseBackend } from './case-backend.js';
+import type { ConformanceCase, Exchange, Outcome, Protocol } from './conformance-case.js';
+
+/** Where a case's requests go, over one protocol. */
+export interface Target {
+  readonly protocol: Protocol;
+  /** `http://…` or a gRPC target. */
+  readonly url: string;
+  readonly dispatcher?: Dispatcher;
+  readonly grpcOptions?: grpc.ClientOptions;
+  readonly backend: CaseBackend;
+}
+
+export async function runCase({ exchanges }: ConformanceCase, target: Target): Promise<void> {
+  const client = target.protocol === 'grpc' ? new grpc.Client(target.url, grpc.credentials.createInsecure(), target.grpcOptions) : undefined;
+  try {
+    for (const [index, exchange] of exchanges.entries()) {
+      if (exchange.only !== undefined && exchange.only !== target.protocol) continue;
+      const outcome = await (client ? call(client, exchange, target) : send(exchange, target));
+      check(exchange, outcome, target.protocol, `exchange ${index}: ${JSON.stringify(outcome)}`);
+    }
+  } finally {
+    client?.close();
+  }
+}
+
+async function send(exchange: Exchange, { url, dispatcher, backend }: Target): Promise<Outcome> {
+  const before = backend.seen.length;
+  const { method = 'GET', path = '/' } = exchange;
+  const response = await request(`${url}${path}`, { method: method as Dispatcher.HttpMethod, headers: headersOf(exchange), ...(dispatcher && { dispatcher }) });
+  const headers = Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)]));
+  return { status: response.statusCode, grpcStatus: undefined, headers, body: await response.body.text(), seen: backend.seen.slice(before).at(-1) };
+}
+
+function call(client: grpc.Client, exchange: Exchange, { backend }: Target): Promise<Outcome> {
+  const before = backend.seen.length;
+  const { path, requestSerialize, responseDeserialize } = echoService.Echo;
+  const metadata = new grpc.Metadata();
+  for (const [name, value] of Object.entries(headersOf(exchange))) for (const one of [value].flat()) metadata.add(name, one);
+  return new Promise((resolve) => {
+    const headers: Record<string, string> = {};
+    const add = (more: grpc.Metadata) => {
+      for (const [name, value] of Object.entries(more.getMap())) headers[name] = String(value);
+    };
+    let message = '';
+    const running = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, metadata, { deadline: Date.now() + 10_000 }, (_error, value) => (message = String(value ?? '')));
+    running.on('metadata', add);
+    running.on('status', ({ code, details, metadata: trailers }) => {
+      add(trailers);
+      resolve({ status: 200, grpcStatus: code, headers, body: details || message, seen: backend.seen.slice(before).at(-1) });
+    });
+  });
+}
+
+function headersOf({ headers, answer }: Exchange): Record<string, string | string[]> {
+  return { ...(headers as Record<string, string | string[]>), ...(answer && { [answerHeader]: JSON.stringify(answer) }) };
+}
+
+function check({ expect: expected }: Exchange, outcome: Outcome, protocol: Protocol, what: string): void {
+  const { status = 200, grpcStatus = status === 200 ? 0 : grpcStatusOf({ status }), headers = {}, body, seen, seenPath } = expected;
+  if (protocol === 'http') expect(outcome.status, what).toBe(status);
+  else expect(outcome.grpcStatus, what).toBe(grpcStatus);
+  compare(headers, outcome.headers, what);
+  if (body instanceof RegExp) expect(outcome.body, what).toMatch(body);
+  else if (body !== undefined) expect(outcome.body, what).toBe(body);
+  if (seen === false) expect(outcome.seen, what).toBeUndefined();
+  else if (seen) compare(seen, outcome.seen?.headers ?? {}, what);
+  if (seenPath !== undefined && protocol === 'http') expect(outcome.seen?.path, what).toBe(seenPath);
+}
+
+function compare(expected: Readonly<Record<string, string | RegExp | undefined>>, actual: Readonly<Record<string, string>>, what: string): void {
+  for (const [name, value] of Object.entries(expected)) {
+    if (value instanceof RegExp) expect(actual[name], `${name}, ${what}`).toMatch(value);
+    // Several values of a header are a list, however they are written.
+    else expect(actual[name]?.replaceAll(', ', ','), `${name}, ${what}`).toBe(value?.replaceAll(', ', ','));
+  }
+}

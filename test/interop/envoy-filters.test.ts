@@ -1,0 +1,11 @@
+// The conformance cases of filters through a real Envoy: what they expect of Weft is what Envoy does.
+import { describe } from 'vitest';
+import { peers } from '../../scripts/peers.mjs';
+import { faultCases } from '../conformance/cases/fault.js';
+import { envoyConformance } from '../conformance/envoy-conformance.js';
+
+const { envoy } = peers();
+
+describe.skipIf(envoy.missing !== undefined)(`filters in Envoy 1.40${envoy.missing ? ` (skipped: ${envoy.missing})` : ''}`, () => {
+  envoyConformance('fault', envoy.path as string, faultCases);
+});

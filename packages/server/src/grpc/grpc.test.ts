@@ -193,6 +193,30 @@ describe('a grpc.Server in the mesh', () => {
     await expect(unary(made, 'x', { options: { deadline: Date.now() + 2000 } })).rejects.toMatchObject({ code: 14 });
   });
 
+  it('drains: a call that crosses the GOAWAY is told that nobody looked at it, and the connection ends in order', async () => {
+    const test = start({ listener: {} });
+    const listening = await test.mesh.listen(test.server, local);
+    const session = connectHttp2(`http://127.0.0.1:${listening.port}`);
+    open.push({ close: () => session.destroy() });
+    const ends: string[] = [];
+    session.on('error', (error) => ends.push(error.message)).on('goaway', (code, lastStreamId) => ends.push(`goaway ${code} after ${lastStreamId}`)).on('ping', () => ends.push('ping'));
+    const call = () => new Promise<string>((resolve) => {
+      const stream = session.request({ ':path': '/pkg.Echo/Unary', ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' });
+      let status = 'no trailers';
+      stream.on('trailers', (trailers) => (status = String(trailers['grpc-status'])));
+      stream.on('error', (error) => (status = error.message)).on('close', () => resolve(status)).resume();
+      stream.end(Buffer.from([0, 0, 0, 0, 1, 120]));
+    });
+    expect(await call()).toBe('0');
+    const closing = listening.close();
+    // More than fits the server's first read after its GOAWAY.
+    const crossing = await Promise.all(Array.from({ length: 200 }, call));
+    expect(new Set(crossing)).toEqual(new Set(['Stream closed with error code NGHTTP2_REFUSED_STREAM']));
+    await closing;
+    // Nothing was closed before the client could say that it has read as far as here.
+    expect(ends.slice(0, 2).toSorted()).toEqual(['goaway 0 after 1', 'ping']);
+  });
+
   it('serves connections that are made while callers still hear of its leaving', async () => {
     const clock = new FakeClock();
     const test = start({ listener: {}, clock, settings: { drainDelayMs: 400 } });
@@ -201,6 +225,10 @@ describe('a grpc.Server in the mesh', () => {
     const closing = test.mesh.close();
     expect(await unary(client(port), 'second')).toBe('second');
     clock.advance(400);
+    await vi.waitFor(() => {
+      clock.advance(100);
+      expect(test.mesh.status().listeners).toEqual([]);
+    });
     await closing;
   });
 

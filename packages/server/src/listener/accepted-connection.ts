@@ -9,6 +9,8 @@ export class AcceptedConnection {
   readonly info: ConnectionInfo;
   /** No further requests: HTTP/1 says `connection: close`, HTTP/2 has sent GOAWAY. */
   draining = false;
+  /** Of HTTP/2, while it drains: resolves when the client has read that it has to leave, so that none of its requests is still on the way. */
+  leaving: Promise<void> | undefined;
   readonly #clock: Clock;
   readonly #handshakeTimeoutMs: number;
   readonly #onDrain = new Set<() => void>();
@@ -37,7 +39,7 @@ export class AcceptedConnection {
    */
   attach(session: ServerHttp2Session): void {
     connections.set(session, this);
-    this.onDrain(() => session.close());
+    this.onDrain(() => void (this.leaving ??= leave(session, this.#clock)));
     const timer = this.#clock.setTimeout(() => {
       session.destroy();
       this.socket.destroy();
@@ -54,6 +56,28 @@ export class AcceptedConnection {
     const timers = [clock.setTimeout(() => this.drain(), left * 0.9), clock.setTimeout(() => socket.destroy(), left)];
     socket.once('close', () => timers.forEach((timer) => timer.cancel()));
   }
+}
+
+/** How long a client has to read that it shall leave. Node's own clients without requests answer no ping after a GOAWAY. */
+const longestGoodbyeMs = 500;
+
+/**
+ * Asks the client to leave, and closes only when it has read that. Closed at once, requests on their way would stay unread, which resets
+ * the connection, and the client would not learn that they were never looked at and may be sent elsewhere.
+ */
+function leave(session: ServerHttp2Session, clock: Clock): Promise<void> {
+  if (session.destroyed || session.closed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = () => {
+      timer.cancel();
+      session.close();
+      resolve();
+    };
+    const timer = clock.setTimeout(end, longestGoodbyeMs);
+    session.once('close', end);
+    session.goaway();
+    session.ping(end);
+  });
 }
 
 const connections = new WeakMap<object, AcceptedConnection>();

@@ -128,6 +128,7 @@ export class MeshListener {
     // After the port is closed: a connection made until now is still served, one that waits for a request is not.
     for (const socket of this.#sockets) connectionOf(socket)?.drain();
     this.#http?.closeIdleConnections();
+    await this.#left();
     await this.#requests.idle(timeoutMs);
     this.#stopFollowing?.();
     for (const acceptor of this.#tlsAcceptors.values()) acceptor.close();
@@ -228,6 +229,11 @@ export class MeshListener {
     socket.once('close', () => this.#sockets.delete(socket));
     // Before and between the servers that listen to it, an error would end the process.
     socket.on('error', () => socket.destroy());
+  }
+
+  /** What clients sent before they heard that the port closes has arrived. */
+  async #left(): Promise<void> {
+    await Promise.all([...this.#sockets].map((socket) => connectionOf(socket)?.leaving));
   }
 
   /** Responses whose last bytes are still in our buffers. */

@@ -4,7 +4,7 @@ import { currentContext, type RequestContext } from '../context/request-context.
 import { MeshError } from '../errors.js';
 import type { StreamFilters } from '../filter/filter-chain.js';
 import type { ForwardActionConfig } from '../resource/route-config.js';
-import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, rewriteForHost, type SelectedRoute } from '../route/route-table.js';
+import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
 import { HeaderMap } from '../stream/header-map.js';
 import { grpcStatusOf, type LocalReply } from '../stream/local-reply.js';
@@ -12,17 +12,16 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
-import { Host } from '../upstream/host.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
-import { retryDelay } from './backoff.js';
+import { Attempts, type AttemptsOwner } from './attempts.js';
 import type { Downstream } from './downstream.js';
-import { callerGone, clusterNotFound, durationTimeout, responseTimeout, routeNotFound, upstreamFailed } from './local-replies.js';
+import { callerGone, clusterNotFound, durationTimeout, responseTimeout, routeNotFound } from './local-replies.js';
 import type { OutboundStream, StreamOptions } from './outbound-engine.js';
-import { describeAttempt, outboundInfo } from './outbound-info.js';
+import { outboundInfo } from './outbound-info.js';
 import { RetryState } from './retry-state.js';
 import { shadow } from './shadow.js';
 import { timeoutsOf, type Timeouts } from './timeouts.js';
-import { UpstreamRequest, type AttemptOwner } from './upstream-request.js';
+import type { UpstreamRequest } from './upstream-request.js';
 
 export interface StreamServices {
   readonly telemetry: Telemetry;
@@ -30,9 +29,7 @@ export interface StreamServices {
   random(): number;
 }
 
-const noHosts: readonly Host[] = [];
-
-export class OutboundRequest implements OutboundStream, AttemptOwner {
+export class OutboundRequest implements OutboundStream, AttemptsOwner {
   readonly info: StreamInfo;
   readonly #services: StreamServices;
   // The snapshot is pinned: an update in the middle must not mix an old route with a new cluster.
@@ -42,22 +39,16 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
   readonly #callerDeadline: number;
   readonly #trace: TelemetryStream | undefined;
   #route: SelectedRoute | undefined;
-  #action: ForwardActionConfig | undefined;
   #cluster: UpstreamCluster | undefined;
   #filters: StreamFilters | undefined;
-  #timeouts: Timeouts | undefined;
-  #deadline = Infinity;
-  #retry: RetryState | undefined;
-  #attempt: UpstreamRequest | undefined;
-  #attempted: Host[] | undefined;
-  #hash: bigint | undefined;
+  #attempts: Attempts | undefined;
+  #routeMs = 0;
   #setCookies: readonly string[] | undefined;
   #responseHead: ResponseHead | undefined;
   #requestDone = false;
   #completed = false;
   #durationTimer: Timer | undefined;
   #routeTimer: Timer | undefined;
-  #backoffTimer: Timer | undefined;
   /** Of the inbound request that this one is made for. */
   readonly #context: RequestContext | undefined;
   readonly #onContextAbort: (() => void) | undefined;
@@ -115,14 +106,16 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     if (this.#requestDone) return;
     this.#requestDone = true;
     this.info.bytesSent = bytes;
-    if (this.#timeouts && !this.#completed) this.#startTimeouts(this.#timeouts);
+    if (!this.#attempts || this.#completed) return;
+    this.#startRouteTimeout(this.#routeMs);
+    this.#attempts.requestEnd();
   }
 
   cancel(reason?: Error): void {
     if (this.#completed) return;
     if (this.info.status === 0) this.info.responseCodeDetails = 'downstream_remote_disconnect';
     this.info.flags.push('DC');
-    this.#abandon(reason ?? new Error('the caller went away'), undefined);
+    this.#attempts?.abandon(reason ?? new Error('the caller went away'), undefined);
     this.#complete();
   }
 
@@ -133,117 +126,83 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
       if (action.kind === 'non-forwarding') return this.#reply(routeNotFound);
       return this.#reply(redirectReply(this.#head, route), true);
     }
-    this.#action = action;
     // 5. The cluster: a missing one fails only the requests that were routed to it.
     if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName)));
     // 6. Retries and timeouts before the head is edited: they take the caller's control headers out of it.
     const head = this.#head;
-    this.#retry = RetryState.of(route.retryPolicy, head);
+    const retry = RetryState.of(route.retryPolicy, head);
     const remainingMs = this.#callerDeadline === Infinity ? Infinity : Math.max(0, this.#callerDeadline - performance.now());
     const policy = route.retryPolicy;
     const timeouts = timeoutsOf(action, policy?.perTryTimeoutMs ?? 0, policy?.perTryIdleTimeoutMs ?? 0, head, { remainingMs, listenerStreamMs: this.#snapshot.maxStreamDurationMs, listenerIdleMs: this.#snapshot.streamIdleTimeoutMs ?? 0 });
-    this.#timeouts = timeouts;
     if (timeouts.streamMs <= 0) return this.#reply(responseTimeout);
+    let deadline = Infinity;
     if (timeouts.streamMs !== Infinity) {
-      this.#deadline = performance.now() + timeouts.streamMs;
+      deadline = performance.now() + timeouts.streamMs;
       this.#durationTimer = this.#services.clock.setTimeout(() => this.#cut(timeouts.deadlineOfCaller ? responseTimeout : durationTimeout, 'per-try-timeout'), timeouts.streamMs);
     }
     // 7. The hash reads the caller's cookies and path; edits and rewrites come after it, formatters before rewrites: they may read the path as it came.
+    let hash: bigint | undefined;
     if (route.requestHash) {
-      const { hash, setCookies } = route.requestHash(head, this.info);
-      this.#hash = hash;
-      this.#setCookies = setCookies;
+      const result = route.requestHash(head, this.info);
+      hash = result.hash;
+      this.#setCookies = result.setCookies;
     }
     applyRequestMutations(head, route, this.info);
     rewrite(head, route);
-    if (this.#requestDone) this.#startTimeouts(timeouts);
-    this.#tryHost(undefined);
+    // 8. The attempts: one after the other, until one of them answers (attempts.ts).
+    const attempts = new Attempts(this, this.#services, { info: this.info, head, cluster: this.#cluster, route, action, timeouts, deadline, retry, hash });
+    this.#attempts = attempts;
+    this.#routeMs = timeouts.routeMs;
+    if (this.#requestDone) {
+      this.#startRouteTimeout(timeouts.routeMs);
+      attempts.requestEnd();
+    }
+    // Mirrors last, so that the request itself does not wait for them; once, and only where it has a host (Envoy).
+    if (attempts.start() && action.mirrors.length > 0) this.#mirror(action.mirrors, hash, deadline, timeouts);
   }
 
-  /** 8. Each attempt passes drops, circuit breaker and picker anew: hosts may have come, gone or been ejected since the last one. */
-  #tryHost(last: UpstreamFailure | undefined): void {
-    const cluster = this.#cluster!;
-    const route = this.#route!;
-    const action = this.#action!;
-    const { info } = this;
-    const chosen = cluster.choose({
-      attempt: info.attempts,
-      attempted: this.#retry?.avoidPreviousHosts === true ? (this.#attempted ?? noHosts) : noHosts,
-      ...(this.#retry && { hostSelectionAttempts: this.#retry.hostSelectionAttempts }),
-      ...(this.#hash !== undefined && { hash: this.#hash }),
-      priority: action.priority,
-      ...(route.metadataMatch && { metadataMatch: route.metadataMatch }),
+  #mirror(mirrors: ForwardActionConfig['mirrors'], hash: bigint | undefined, deadline: number, { routeMs, idleMs }: Timeouts): void {
+    const trace = this.#trace;
+    const services = this.#services;
+    shadow(mirrors, this.#head, this.#downstream, (send) => (trace ? trace.run(send) : send()), {
+      clusters: this.#snapshot.clusters, clock: services.clock, random: () => services.random(), hash, deadline, timeoutMs: routeMs, idleTimeoutMs: idleMs,
     });
-    if (!(chosen instanceof Host)) return this.#reply(chosen);
-    // Who could not prove its identity a moment ago is not asked again by the same request.
-    if (last?.kind === 'identity' && this.#attempted?.includes(chosen)) return this.#reply(upstreamFailed(last, info.attempts));
-    (this.#attempted ??= []).push(chosen);
-    describeAttempt(info, chosen, cluster);
-    let head = this.#head;
-    if (action.hostRewrite?.kind === 'auto') {
-      // Of its own, since the next attempt's host has another name.
-      head = { ...head, headers: head.headers.clone() };
-      rewriteForHost(head, action, chosen);
-    }
-    if (route.includeAttemptCount) head.headers.set('x-envoy-attempt-count', String(info.attempts));
-    const timeouts = this.#timeouts!;
-    const attempt = new UpstreamRequest(this, chosen, cluster, head, action.priority, { number: info.attempts, deadline: this.#deadline, idleTimeoutMs: timeouts.idleMs });
-    this.#attempt = attempt;
-    if (this.#requestDone && timeouts.perTryMs > 0) attempt.startTimeout(this.#services.clock, timeouts.perTryMs);
+  }
+
+  // What the attempts ask for and tell.
+
+  get replayable(): boolean {
+    return this.#downstream.replayable;
+  }
+
+  connect(attempt: UpstreamRequest): void {
     // Under the request's own trace context, with instrumentation of undici and grpc-js told to keep quiet: one span a request, not two.
     if (this.#trace) this.#trace.run(() => this.#downstream.connect(attempt));
     else this.#downstream.connect(attempt);
-    // Mirrors last, so that the request itself does not wait for them; once, and only where it has a host (Envoy).
-    if (attempt.number === 1 && action.mirrors.length > 0) this.#mirror(action, timeouts);
   }
 
-  #mirror({ mirrors }: ForwardActionConfig, { routeMs, idleMs }: Timeouts): void {
-    const trace = this.#trace;
-    const { clock } = this.#services;
-    shadow(mirrors, this.#head, this.#downstream, (send) => (trace ? trace.run(send) : send()), {
-      clusters: this.#snapshot.clusters, clock, random: () => this.#services.random(), hash: this.#hash, deadline: this.#deadline, timeoutMs: routeMs, idleTimeoutMs: idleMs,
-    });
-  }
-
-  // 9. The response's head: first whether another attempt follows, since nothing that was passed on can be taken back.
-  onAttemptHead(attempt: UpstreamRequest, head: ResponseHead): 'forward' | 'discard' {
-    if (attempt !== this.#attempt || this.#completed) return 'discard';
-    if (this.#retry?.retriesHead(head) && this.#mayRetry()) {
-      attempt.finish(undefined);
-      this.#retryLater(undefined);
-      return 'discard';
-    }
-    this.#retry?.release();
+  onResponseHead(head: ResponseHead): void {
     const { info } = this;
     info.status = head.status;
     if (head.grpcStatus !== undefined) info.grpcStatus = head.grpcStatus;
     if (info.responseCodeDetails === '') info.responseCodeDetails = 'via_upstream';
-    // 10. Peer metadata is the mesh's own and taken out first: neither the route's formatters nor the application may see it.
+    // 9. Peer metadata is the mesh's own and taken out first: neither the route's formatters nor the application may see it.
     this.#services.telemetry.responseHead?.(info, this.#trace, head);
-    //     The route's edits are the router's own, and the router is the first filter on the way back; the others see their result.
+    //    The route's edits are the router's own, and the router is the first filter on the way back; the others see their result.
     this.#editResponse(head);
     this.#filters?.encode(head, info);
     this.#responseHead = head;
-    return 'forward';
   }
 
-  onAttemptFailure(attempt: UpstreamRequest, failure: UpstreamFailure): void {
-    if (attempt !== this.#attempt || this.#completed) return;
-    if (this.#retry?.retriesFailure(failure) && this.#mayRetry()) this.#retryLater(failure);
-    else this.#reply(upstreamFailed(failure, this.info.attempts));
-  }
-
-  onAttemptBroken(attempt: UpstreamRequest, failure: UpstreamFailure): void {
-    if (attempt !== this.#attempt || this.#completed) return;
+  onResponseBroken(failure: UpstreamFailure): void {
     this.info.flags.push(failure.kind === 'per-try-timeout' ? 'SI' : failure.kind === 'protocol-error' ? 'UPE' : 'UC');
     this.info.responseCodeDetails = 'upstream_reset_after_response_started';
     this.#complete();
     this.#downstream.breakOff(new MeshError('WEFT_UPSTREAM_RESET', failure.message, { cause: failure.cause }));
   }
 
-  // 11. The last byte is through: only now is the request over for counters, outlier detection and access log.
-  onAttemptEnd(attempt: UpstreamRequest, end: StreamEnd): void {
-    if (attempt !== this.#attempt || this.#completed) return;
+  // 10. The last byte is through: only now is the request over for counters, outlier detection and access log.
+  onResponseEnd(end: StreamEnd): void {
     const { info } = this;
     info.bytesSent = end.bytesSent;
     info.bytesReceived = end.bytesReceived;
@@ -251,28 +210,13 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     this.#complete();
   }
 
-  /** Whether a retriable outcome is retried: a body that can be sent again, the policy's count, and a place among the cluster's retries. */
-  #mayRetry(): boolean {
-    if (!this.#downstream.replayable) return false;
-    const refused = this.#retry!.take(this.#cluster!, this.#action!.priority);
-    if (refused) this.info.flags.push(refused);
-    return refused === undefined;
-  }
-
-  #retryLater(last: UpstreamFailure | undefined): void {
-    const retry = this.#retry!;
-    this.#attempt = undefined;
-    const delay = retryDelay(retry.made, retry.backoff, () => this.#services.random());
-    this.#backoffTimer = this.#services.clock.setTimeout(() => {
-      this.#backoffTimer = undefined;
-      if (!this.#completed) this.#tryHost(last);
-    }, delay);
+  onNoResponse(reply: LocalReply): void {
+    this.#reply(reply);
   }
 
   /** Envoy counts the route's timeout from the end of the request: a slow upload is not the upstream's fault. */
-  #startTimeouts({ routeMs, perTryMs }: Timeouts): void {
-    if (routeMs > 0) this.#routeTimer = this.#services.clock.setTimeout(() => this.#cut(responseTimeout, 'per-try-timeout'), routeMs);
-    if (perTryMs > 0) this.#attempt?.startTimeout(this.#services.clock, perTryMs);
+  #startRouteTimeout(ms: number): void {
+    if (ms > 0) this.#routeTimer = this.#services.clock.setTimeout(() => this.#cut(responseTimeout, 'per-try-timeout'), ms);
   }
 
   /** Ends the request from outside of its attempts: with this answer, or, once a head was passed on, by breaking the response off. */
@@ -280,22 +224,13 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
     if (this.#completed) return;
     const started = this.#responseHead !== undefined;
     const error = reply.error ?? new MeshError('WEFT_UPSTREAM_TIMEOUT', reply.details);
-    this.#abandon(error, failure);
+    this.#attempts?.abandon(error, failure);
     if (!started) return this.#reply(reply);
     if (reply.flag) this.info.flags.push(reply.flag);
     this.info.responseCodeDetails = reply.details;
     if (this.info.protocol === 'grpc') this.info.grpcStatus = grpcStatusOf(reply);
     this.#complete();
     this.#downstream.breakOff(error);
-  }
-
-  /** Ends the present attempt with the host. The accounting first: what the adapter then says about its own abort must not count. */
-  #abandon(reason: Error, failure: UpstreamFailure['kind'] | undefined): void {
-    const attempt = this.#attempt;
-    if (!attempt) return;
-    this.#attempt = undefined;
-    attempt.finish(failure);
-    attempt.abort?.(reason);
   }
 
   #editResponse(head: ResponseHead): void {
@@ -327,12 +262,10 @@ export class OutboundRequest implements OutboundStream, AttemptOwner {
   /** Exactly once, whatever happened. */
   #complete(): void {
     this.#completed = true;
-    this.#attempt = undefined;
+    this.#attempts?.stop();
     this.#routeTimer?.cancel();
     this.#durationTimer?.cancel();
-    this.#backoffTimer?.cancel();
     if (this.#onContextAbort) this.#context!.signal!.removeEventListener('abort', this.#onContextAbort);
-    this.#retry?.release();
     this.#filters?.complete(this.info);
     this.#services.telemetry.end(this.info, this.#trace, this.#head, this.#responseHead);
   }

@@ -1,8 +1,9 @@
 import { acquireRuntime, prometheusText, type Runtime, type RuntimeOptions, type XdsStatus } from '@weft/data-plane/internal';
 import type { ClientOptions } from '@grpc/grpc-js';
+import type { Agent } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { MeshRequestOptions, MeshResponse } from './http/request.js';
-import { MeshClient } from './mesh-client.js';
+import { MeshClient, type InstallOptions } from './mesh-client.js';
 
 export interface MeshOptions extends RuntimeOptions {
   /** Bytes of a streamed HTTP request body that are kept so that it can be sent again. Default 64 KiB. Bodies that are not streams are always replayable. */
@@ -30,11 +31,14 @@ export interface Mesh extends AsyncDisposable {
    * with a {@link MeshError} whose `code` says which.
    */
   request(url: string | URL, options?: MeshRequestOptions): Promise<MeshResponse>;
+  /** For clients of node:http, such as axios (`httpAgent`), got (`agent.http`) and ws (`agent`). Hosts that are not the mesh's go to http.globalAgent. */
+  readonly agent: Agent;
   /**
-   * Puts global fetch in the mesh. Hosts that are not the mesh's go to the dispatcher that was installed before.
-   * @returns puts that one back.
+   * Puts global fetch in the mesh, with `http: true` also what goes through node:http without an agent of its own. Hosts that are not
+   * the mesh's go to the dispatcher and the agent that were installed before.
+   * @returns puts those back.
    */
-  install(): () => void;
+  install(options?: InstallOptions): () => void;
   /** Options for grpc-js clients: `new Client('xds:///name:port', credentials.createInsecure(), mesh.grpc())`. */
   grpc(): Pick<ClientOptions, 'channelFactoryOverride'>;
   /** Resolves once there is an identity (where one is wanted) and the control plane answered; rejects with the reason. Requests wait by themselves. */
@@ -66,7 +70,10 @@ export function meshOver(runtime: Pick<Runtime, 'outbound' | 'tls' | 'xds' | 'st
     dispatcher: client.dispatcher,
     fetch: client.fetch,
     request: client.request,
-    install: () => client.install(),
+    get agent() {
+      return client.agent;
+    },
+    install: (options?: InstallOptions) => client.install(options),
     grpc: () => client.grpc(),
     ready: (signal?: AbortSignal) => runtime.ready(signal),
     status() {

@@ -9,6 +9,9 @@ import { Passage, type OutboundTrafficPolicy } from './http/passage.js';
 import { meshRequest, type MeshRequestOptions, type MeshResponse, type RequestServices } from './http/request.js';
 import { InFlight, type Running } from './in-flight.js';
 import { Mirrors } from './mirrors.js';
+import { InProcessServer } from './node-http/in-process-server.js';
+import { installAgent } from './node-http/install-agents.js';
+import { MeshAgent } from './node-http/mesh-agent.js';
 
 export interface MeshClientOptions {
   readonly engine: OutboundEngine;
@@ -18,6 +21,11 @@ export interface MeshClientOptions {
   readonly replayBytes?: number;
   /** How long close() waits for requests that run, milliseconds. Default 30 s. */
   readonly drainTimeoutMs?: number;
+}
+
+export interface InstallOptions {
+  /** Also what goes through node:http without an agent of its own. Default false. */
+  http?: boolean;
 }
 
 // The built-in one, so that its classes (Response, FormData, Headers) are those the application has as globals.
@@ -34,6 +42,9 @@ export class MeshClient {
   readonly #request: RequestServices;
   readonly #channels: ChannelServices;
   readonly #fetchDispatcher: Dispatcher1Wrapper;
+  readonly #engine: OutboundEngine;
+  readonly #passage: Passage;
+  #agent: MeshAgent | undefined;
   #uninstall: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -44,6 +55,8 @@ export class MeshClient {
     const counted = { engine, mirrors: this.#mirrors, started: (running: Running) => this.#inFlight.add(running), ended: (running: Running) => this.#inFlight.remove(running), closed: () => this.#closing !== undefined };
     const exchange: ExchangeServices = { ...counted, transport: this.#transport };
     const passage = new Passage(engine, outboundTrafficPolicy);
+    this.#engine = engine;
+    this.#passage = passage;
     this.dispatcher = new MeshDispatcher({ services: exchange, passage, replayBytes });
     this.dispatcher.fallback = currentGlobal;
     this.dispatcher.onClose = () => this.close();
@@ -62,9 +75,16 @@ export class MeshClient {
     return { channelFactoryOverride: (target: string, credentials: ChannelCredentials, options: ChannelOptions) => new MeshChannel(this.#channels, target, credentials, options) };
   }
 
-  install(): () => void {
+  /** Made for whoever asks: most applications use no client of node:http. */
+  get agent(): MeshAgent {
+    this.#agent ??= new MeshAgent({ engine: this.#engine, passage: this.#passage, server: new InProcessServer(this.dispatcher) });
+    return this.#agent;
+  }
+
+  install({ http = false }: InstallOptions = {}): () => void {
     if (this.#closing) throw new MeshError('WEFT_CLOSED', 'install() after close()');
-    const uninstall = installDispatcher(this.dispatcher);
+    const undo = [installDispatcher(this.dispatcher), ...(http ? [installAgent(this.agent)] : [])];
+    const uninstall = () => undo.forEach((fn) => fn());
     this.#uninstall = uninstall;
     return uninstall;
   }
@@ -79,6 +99,7 @@ export class MeshClient {
     this.#uninstall?.();
     this.dispatcher.refuse();
     await this.#inFlight.drained(this.#drainTimeoutMs);
+    this.#agent?.destroy();
     this.#mirrors.close();
     this.#grpcTransport.close();
     await this.#transport.close();

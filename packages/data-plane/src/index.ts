@@ -2,7 +2,7 @@
 export { MeshError, type MeshErrorCode } from './errors.js';
 export type { RuntimeOptions } from './runtime-options.js';
 export type { FilterContext, FilterResult, HttpFilter, HttpFilterFactory, StreamFilter } from './filter/http-filter.js';
-export type { LoadBalancer, LoadBalancerContext, LoadBalancerFactory, PickContext, Picker } from './load-balancing/load-balancer.js';
+export type { AttemptTracker, HeaderLookup, LoadBalancer, LoadBalancerContext, LoadBalancerFactory, LoadTracker, OverrideHost, PickContext, Picker, TrackerContext } from './load-balancing/load-balancer.js';
 export { HeaderMap } from './stream/header-map.js';
 export type { LocalReply } from './stream/local-reply.js';
 export type { RequestHead } from './stream/request-head.js';

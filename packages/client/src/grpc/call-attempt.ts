@@ -87,6 +87,7 @@ export class CallAttempt implements InterceptingListener {
   onReceiveMessage(message: Buffer): void {
     if (this.#state !== 'forwarding') return;
     this.#touch();
+    if (this.#received === 0) this.#attempt.onFirstData?.();
     this.#received += message.length;
     this.#owner.onMessage(this, message);
   }
@@ -101,6 +102,7 @@ export class CallAttempt implements InterceptingListener {
       this.failed = status;
       return this.#attempt.onFailure(failure);
     }
+    this.#attempt.onTrailers?.(new GrpcResponseHead(status.metadata).headers);
     const bytes = { bytesSent: this.#queue.bytes, bytesReceived: this.#received };
     if (was === 'forwarding') {
       this.#attempt.onEnd({ grpcStatus: status.code, ...bytes });

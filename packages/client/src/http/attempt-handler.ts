@@ -66,6 +66,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#received === 0) this.#attempt.onFirstData?.();
     this.#received += chunk.length;
     if (this.#state === 'forwarding') this.#exchange.forwardData(chunk);
     else if (this.#state === 'draining' && this.#received > drainedBytes) this.#abort(new Error('the discarded response is too long to read'), controller);
@@ -76,6 +77,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
     this.#state = 'over';
     clearTimeout(this.#drainTimer);
     if (was !== 'forwarding') return;
+    this.#attempt.onTrailers?.({ get: (name) => [trailers[name]].flat()[0] });
     this.#attempt.onEnd({ bytesSent: this.#exchange.body?.bytes ?? 0, bytesReceived: this.#received });
     this.#exchange.finish(trailers, controller.rawTrailers ?? null);
   }

@@ -15,7 +15,7 @@ const at = (picker: Picker, hash: bigint, reselection = 0) => picker.pick({ atte
 const seed = Math.floor(Math.random() * 2 ** 31);
 const random = seededRandom(seed);
 const hashes = Array.from({ length: 4000 }, () => (BigInt(Math.floor(random() * 2 ** 32)) << 32n) | BigInt(Math.floor(random() * 2 ** 32)));
-const context = { random, now: () => 0 };
+const context = { random, now: () => 0, activeRequests: () => 0 };
 
 describe('ring hash', () => {
   const ring = (size: number) => ringHash.create(ringHashConfig({ minimumRingSize: size }), context);

@@ -1,4 +1,6 @@
 // What a load-balancing policy is. One file a policy, one line in builtin.ts; applications may pass their own.
+import type { ResponseHead } from '../stream/response-head.js';
+import type { AttemptOutcome } from '../upstream/attempt-outcome.js';
 import type { Host } from '../upstream/host.js';
 
 export interface LoadBalancerFactory<Config = unknown> {
@@ -10,7 +12,10 @@ export interface LoadBalancerFactory<Config = unknown> {
   readonly hashBased?: boolean;
   /** Reads the encoded message; throws where it is invalid. */
   parse(value: Uint8Array): Config;
-  create(config: Config, context: LoadBalancerContext): LoadBalancer;
+  /** `tracker`: what `createTracker` made for this cluster. A cluster has one balancer for each priority, locality and subset. */
+  create(config: Config, context: LoadBalancerContext, tracker?: LoadTracker): LoadBalancer;
+  /** For policies that learn from attempts: one a cluster, for as long as it has this configuration. */
+  createTracker?(config: Config, context: TrackerContext): LoadTracker;
 }
 
 export interface LoadBalancerContext {
@@ -18,6 +23,39 @@ export interface LoadBalancerContext {
   random(): number;
   /** Milliseconds. */
   now(): number;
+  /** Attempts that run at all hosts of the cluster. */
+  activeRequests(): number;
+}
+
+export interface TrackerContext extends LoadBalancerContext {
+  setTimeout(run: () => void, ms: number): { cancel(): void };
+  /** Of all priorities, now. */
+  hosts(): readonly Host[];
+  /** What the policy knows of hosts has changed: pickers are to be made anew. */
+  changed(): void;
+}
+
+/** Learns from the attempts of one cluster. */
+export interface LoadTracker {
+  /** An attempt starts at this host; how it goes on is told to the one returned. */
+  begin(host: Host): AttemptTracker;
+  close?(): void;
+}
+
+/** One attempt, from its start on. */
+export interface AttemptTracker {
+  /** The response's head, as it came. */
+  head?(head: ResponseHead): void;
+  /** The first bytes of the response's body, or its first message. */
+  firstData?(): void;
+  /** Trailers; for a gRPC response of only trailers they are its head. */
+  trailers?(trailers: HeaderLookup): void;
+  /** Exactly once. */
+  end(outcome: AttemptOutcome): void;
+}
+
+export interface HeaderLookup {
+  get(name: string): string | undefined;
 }
 
 /** Lives as long as its cluster; sees one flat list of available hosts. Priorities, localities, subsets and panic are around it. */
@@ -42,4 +80,15 @@ export interface PickContext {
   hostSelectionAttempts?: number;
   /** 0 for the first attempt. */
   attempt: number;
+  /** From the route (`envoy.lb` of its metadata_match): chooses a subset of hosts. The same object for all requests of a route. */
+  metadataMatch?: Readonly<Record<string, unknown>>;
+  /** A host that is to be taken, whatever the policy says, where it can be (session affinity). */
+  overrideHost?: OverrideHost;
+}
+
+export interface OverrideHost {
+  /** `IP:port`, `[IPv6]:port`. */
+  readonly address: string;
+  /** No other host will do. */
+  readonly strict: boolean;
 }

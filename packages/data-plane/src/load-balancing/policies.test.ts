@@ -15,7 +15,7 @@ const names = (picker: Picker, count: number) => Array.from({ length: count }, (
 const hosts = (...addresses: string[]) => addresses.map((address) => host(address));
 const weighted = (weights: Record<string, number>) => Object.entries(weights).map(([address, weight]) => host(address, { weight }));
 const now = () => 0;
-const context = (value = 0) => ({ random: () => value, now });
+const context = (value = 0) => ({ random: () => value, now, activeRequests: () => 0 });
 const flat = { localityWeighted: false };
 
 describe('round robin', () => {
@@ -23,7 +23,7 @@ describe('round robin', () => {
     expect(names(roundRobin.create(flat, context()).update(hosts('a', 'b', 'c')), 4)).toEqual(['a', 'b', 'c', 'a']);
     const starts = new Set<unknown>();
     const random = seededRandom(1);
-    for (let i = 0; i < 50; i++) starts.add(names(roundRobin.create(flat, { random, now }).update(hosts('a', 'b', 'c')), 1)[0]);
+    for (let i = 0; i < 50; i++) starts.add(names(roundRobin.create(flat, { random, now, activeRequests: () => 0 }).update(hosts('a', 'b', 'c')), 1)[0]);
     expect(starts.size).toBe(3);
   });
 
@@ -46,7 +46,7 @@ describe('round robin', () => {
 describe('random', () => {
   it('is uniform whatever the weights', () => {
     const seed = Math.floor(Math.random() * 2 ** 31);
-    const picks = names(random.create(flat, { random: seededRandom(seed), now }).update(weighted({ a: 1, b: 9 })), 20_000);
+    const picks = names(random.create(flat, { random: seededRandom(seed), now, activeRequests: () => 0 }).update(weighted({ a: 1, b: 9 })), 20_000);
     expect(Math.abs(picks.filter((name) => name === 'a').length - 10_000), `seed ${seed}`).toBeLessThan(425);
   });
 });
@@ -54,7 +54,7 @@ describe('random', () => {
 describe('least request', () => {
   const config: LeastRequestConfig = { localityWeighted: false, choiceCount: 2, activeRequestBias: 1, fullScan: false };
   const busy = (all: readonly Host[], ...active: number[]) => all.map((one, i) => Object.assign(one, { activeRequests: active[i] ?? 0 }));
-  const sequence = (...values: number[]) => ({ random: () => values.shift() ?? 0, now });
+  const sequence = (...values: number[]) => ({ random: () => values.shift() ?? 0, now, activeRequests: () => 0 });
 
   it('takes the less loaded of two random hosts, the earlier of equals', () => {
     const all = busy(hosts('a', 'b', 'c', 'd'), 5, 1, 1, 0);
@@ -70,7 +70,7 @@ describe('least request', () => {
 
   it('looks at every host in a full scan, any of equals', () => {
     const all = busy(hosts('a', 'b', 'c'), 1, 0, 0);
-    const picks = names(leastRequest.create({ ...config, fullScan: true }, { random: seededRandom(3), now }).update(all), 200);
+    const picks = names(leastRequest.create({ ...config, fullScan: true }, { random: seededRandom(3), now, activeRequests: () => 0 }).update(all), 200);
     expect(new Set(picks)).toEqual(new Set(['b', 'c']));
   });
 

@@ -106,6 +106,8 @@ export class Attempts implements AttemptOwner {
       ...(hash !== undefined && { hash }),
       priority: action.priority,
       ...(route.metadataMatch && { metadataMatch: route.metadataMatch }),
+      // Of the first attempt only, as in Envoy: a retry is there to find another host.
+      ...(info.overrideHost && info.attempts === 0 && { overrideHost: info.overrideHost }),
     });
     if (!(chosen instanceof Host)) return this.#fail(chosen);
     // Who could not prove its identity a moment ago is not asked again by the same request.

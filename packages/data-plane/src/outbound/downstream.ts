@@ -1,5 +1,6 @@
 // The port between the outbound engine and the adapters (undici, grpc-js): the engine sees heads and completions and
 // returns verdicts, adapters move bytes.
+import type { HeaderLookup } from '../load-balancing/load-balancer.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
@@ -18,6 +19,10 @@ export interface UpstreamAttempt {
   readonly deadline: number;
   /** The adapter fails the attempt with `per-try-timeout` when nothing arrived for so long; 0 = off. Chunks pass the engine by, so only adapters can tell. */
   readonly idleTimeoutMs: number;
+  /** To be called, where it is there, with the first bytes (or message) of the response's body. */
+  readonly onFirstData: (() => void) | undefined;
+  /** To be called, where it is there, with the response's trailers, before `onEnd`. */
+  readonly onTrailers: ((trailers: HeaderLookup) => void) | undefined;
   /** Set by the adapter: ends the exchange with the host now (per-try timeout, hedge lost, caller gone). */
   abort: ((reason: Error) => void) | undefined;
 

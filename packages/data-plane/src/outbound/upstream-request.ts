@@ -1,5 +1,6 @@
 // One attempt: its accounting (every begin has one end), its own timeout, and which of its events still count.
 import type { Clock, Timer } from '@weft/spiffe';
+import type { AttemptTracker, HeaderLookup } from '../load-balancing/load-balancer.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
 import type { Host } from '../upstream/host.js';
@@ -29,9 +30,13 @@ export class UpstreamRequest implements UpstreamAttempt {
   readonly number: number;
   readonly deadline: number;
   readonly idleTimeoutMs: number;
+  readonly onFirstData: (() => void) | undefined;
+  readonly onTrailers: ((trailers: HeaderLookup) => void) | undefined;
   abort: ((reason: Error) => void) | undefined;
   readonly #owner: AttemptOwner;
   readonly #priority: RoutePriority;
+  /** Pinned: a policy that comes in the meantime has not seen the start. */
+  readonly #track: AttemptTracker | undefined;
   readonly #startTime = performance.now();
   #state: 'waiting' | 'forwarding' | 'done' = 'waiting';
   #status: number | undefined;
@@ -48,6 +53,10 @@ export class UpstreamRequest implements UpstreamAttempt {
     this.deadline = deadline;
     this.idleTimeoutMs = idleTimeoutMs;
     cluster.begin(host, priority);
+    const track = cluster.tracker?.begin(host);
+    this.#track = track;
+    this.onFirstData = track?.firstData && (() => track.firstData!());
+    this.onTrailers = track?.trailers && ((trailers) => track.trailers!(trailers));
   }
 
   /** The request is out: the attempt has this long to bring a head. */
@@ -67,6 +76,7 @@ export class UpstreamRequest implements UpstreamAttempt {
     if (this.#state !== 'waiting') return 'discard';
     this.#status = head.status;
     this.#grpcStatus = head.grpcStatus;
+    this.#track?.head?.(head);
     const verdict = this.#owner.onAttemptHead(this, head);
     // A per-try timeout ends with the head: it must not cut a response that is being forwarded.
     this.#timer?.cancel();
@@ -99,5 +109,6 @@ export class UpstreamRequest implements UpstreamAttempt {
     if (this.#grpcStatus !== undefined) outcome.grpcStatus = this.#grpcStatus;
     if (failure !== undefined) outcome.failure = failure;
     this.cluster.end(this.host, this.#priority, outcome);
+    this.#track?.end(outcome);
   }
 }

@@ -1,7 +1,7 @@
 // One cluster as requests see it: chooses hosts, counts what runs, learns from outcomes. Its endpoints come from a cluster
 // type; configuration and endpoints change in place, so that snapshots which hold it need not be made anew.
 import type { Clock } from '@weft/spiffe';
-import type { LoadBalancer, LoadBalancerFactory, PickContext } from '../load-balancing/load-balancer.js';
+import type { LoadBalancer, LoadBalancerContext, LoadBalancerFactory, LoadTracker, PickContext } from '../load-balancing/load-balancer.js';
 import { PriorityPicker } from '../load-balancing/priority-picker.js';
 import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
@@ -26,9 +26,11 @@ export class Cluster implements UpstreamCluster {
   readonly #context: ClusterContext;
   readonly #hostSet: HostSet;
   readonly #breaker: CircuitBreaker;
+  readonly #balancing: LoadBalancerContext;
   #config: ClusterConfig;
   #endpoints: EndpointsConfig | undefined;
   #factory: LoadBalancerFactory;
+  #tracker: LoadTracker | undefined;
   #balancers = new Map<string, LoadBalancer>();
   #picker: PriorityPicker;
   #outliers: OutlierDetector | undefined;
@@ -41,13 +43,19 @@ export class Cluster implements UpstreamCluster {
     this.#context = context;
     this.#hostSet = new HostSet(config.name);
     this.#breaker = new CircuitBreaker(config);
+    this.#balancing = { random: context.random, now: () => context.clock.now(), activeRequests: () => this.#breaker.active('default') + this.#breaker.active('high') };
     this.#factory = this.#findFactory(config);
+    this.#tracker = this.#makeTracker();
     this.#picker = this.#makePicker();
     this.#outliers = this.#makeOutliers();
   }
 
   get config(): ClusterConfig {
     return this.#config;
+  }
+
+  get tracker(): LoadTracker | undefined {
+    return this.#tracker;
   }
 
   /** Its endpoints are known, though there may be none. */
@@ -62,11 +70,14 @@ export class Cluster implements UpstreamCluster {
   /** Takes a new configuration; hosts and what runs stay. Throws, changing nothing, where the policy is not known. */
   update(config: ClusterConfig): void {
     const before = this.#config;
-    if (!same(before.loadBalancing, config.loadBalancing)) {
-      this.#factory = this.#findFactory(config);
-      this.#balancers = new Map();
-    }
+    const otherPolicy = !same(before.loadBalancing, config.loadBalancing);
+    if (otherPolicy) this.#factory = this.#findFactory(config);
     this.#config = config;
+    if (otherPolicy) {
+      this.#balancers = new Map();
+      this.#tracker?.close?.();
+      this.#tracker = this.#makeTracker();
+    }
     this.#breaker.update(config);
     if (!same(before.outlierDetection, config.outlierDetection)) {
       this.#outliers?.close();
@@ -86,7 +97,7 @@ export class Cluster implements UpstreamCluster {
     this.#picker = this.#makePicker();
   }
 
-  choose(context: PickContext & { priority: RoutePriority; metadataMatch?: Readonly<Record<string, unknown>> }): Host | LocalReply {
+  choose(context: PickContext & { priority: RoutePriority }): Host | LocalReply {
     for (const { category, numerator, denominator } of this.#endpoints?.drops ?? []) {
       if (Math.floor(this.#context.random() * denominator) < numerator) return dropOverload(category);
     }
@@ -121,6 +132,7 @@ export class Cluster implements UpstreamCluster {
     this.#closed = true;
     this.#outliers?.close();
     this.#outliers = undefined;
+    this.#tracker?.close?.();
     for (const host of this.hosts) {
       host.removed = true;
       if (host.activeRequests === 0) closeTransports(host);
@@ -155,7 +167,7 @@ export class Cluster implements UpstreamCluster {
       hashBased: this.#factory.hashBased === true,
       random: this.#context.random,
       balancer: (key) => {
-        const balancer = this.#balancers.get(key) ?? this.#factory.create(loadBalancing.config, { random: this.#context.random, now: () => this.#context.clock.now() });
+        const balancer = this.#balancers.get(key) ?? this.#factory.create(loadBalancing.config, this.#balancing, this.#tracker);
         used.set(key, balancer);
         return balancer;
       },
@@ -170,6 +182,16 @@ export class Cluster implements UpstreamCluster {
     const [priority, , ...locality] = key.split('/');
     const hosts = this.#hostSet.priorities[Number(priority)];
     return hosts !== undefined && (locality.length === 0 || hosts.localities.some((candidate) => candidate.key === locality.join('/')));
+  }
+
+  #makeTracker(): LoadTracker | undefined {
+    const { clock } = this.#context;
+    return this.#factory.createTracker?.(this.#config.loadBalancing.config, {
+      ...this.#balancing,
+      setTimeout: (run, ms) => clock.setTimeout(run, ms),
+      hosts: () => this.hosts,
+      changed: () => (this.#picker = this.#makePicker()),
+    });
   }
 
   #makeOutliers(): OutlierDetector | undefined {

@@ -6,6 +6,7 @@ export * from './gen/envoy/config/core/v3/extension_pb.js';
 export * from './gen/envoy/config/core/v3/protocol_pb.js';
 export * from './gen/envoy/config/core/v3/backoff_pb.js';
 export * from './gen/envoy/config/core/v3/health_check_pb.js';
+export * from './gen/envoy/config/core/v3/proxy_protocol_pb.js';
 export * from './gen/envoy/config/core/v3/grpc_service_pb.js';
 export * from './gen/envoy/config/core/v3/http_uri_pb.js';
 export * from './gen/envoy/config/core/v3/substitution_format_string_pb.js';

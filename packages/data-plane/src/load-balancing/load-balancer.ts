@@ -1,7 +1,8 @@
 // What a load-balancing policy is. One file a policy, one line in builtin.ts; applications may pass their own.
-import type { ResponseHead } from '../stream/response-head.js';
-import type { AttemptOutcome } from '../upstream/attempt-outcome.js';
-import type { Host } from '../upstream/host.js';
+import type { Host, LoadTracker } from '../upstream/host.js';
+
+export type { AttemptTracker, HeaderLookup } from '../upstream/attempt-tracker.js';
+export type { LoadTracker } from '../upstream/host.js';
 
 export interface LoadBalancerFactory<Config = unknown> {
   /** `envoy.load_balancing_policies.round_robin`. */
@@ -33,29 +34,6 @@ export interface TrackerContext extends LoadBalancerContext {
   hosts(): readonly Host[];
   /** What the policy knows of hosts has changed: pickers are to be made anew. */
   changed(): void;
-}
-
-/** Learns from the attempts of one cluster. */
-export interface LoadTracker {
-  /** An attempt starts at this host; how it goes on is told to the one returned. */
-  begin(host: Host): AttemptTracker;
-  close?(): void;
-}
-
-/** One attempt, from its start on. */
-export interface AttemptTracker {
-  /** The response's head, as it came. */
-  head?(head: ResponseHead): void;
-  /** The first bytes of the response's body, or its first message. */
-  firstData?(): void;
-  /** Trailers; for a gRPC response of only trailers they are its head. */
-  trailers?(trailers: HeaderLookup): void;
-  /** Exactly once. */
-  end(outcome: AttemptOutcome): void;
-}
-
-export interface HeaderLookup {
-  get(name: string): string | undefined;
 }
 
 /** Lives as long as its cluster; sees one flat list of available hosts. Priorities, localities, subsets and panic are around it. */

@@ -6,6 +6,8 @@ export interface PriorityAvailability {
   healthy: number;
   degraded: number;
   total: number;
+  /** In percent, where it is not that of the whole cluster. */
+  overprovisioning?: number;
 }
 
 /** Which priorities are in panic. None while the usable hosts of all priorities together can still carry the load. */

@@ -11,8 +11,8 @@ export interface PriorityLoad {
 
 /** `overprovisioning` in percent: at 140 a priority keeps all its load until fewer than 71 % of its hosts are usable. */
 export function priorityLoad(priorities: readonly PriorityAvailability[], overprovisioning: number, panicThreshold: number): PriorityLoad {
-  const health = priorities.map(({ healthy, total }) => percent(overprovisioning, healthy, total));
-  const degradedHealth = priorities.map(({ degraded, total }) => percent(overprovisioning, degraded, total));
+  const health = priorities.map(({ healthy, total, overprovisioning: own = overprovisioning }) => percent(own, healthy, total));
+  const degradedHealth = priorities.map(({ degraded, total, overprovisioning: own = overprovisioning }) => percent(own, degraded, total));
   const available = Math.min(100, sum(health) + sum(degradedHealth));
   const panic = panicking(priorities, available, panicThreshold);
   if (panic.length > 0 && panic.every(Boolean)) return { healthy: loadInTotalPanic(priorities), degraded: priorities.map(() => 0), panic };
@@ -25,6 +25,14 @@ export function priorityLoad(priorities: readonly PriorityAvailability[], overpr
     else degraded.load[degraded.first] = (degraded.load[degraded.first] as number) + degraded.left;
   }
   return { healthy: healthy.load, degraded: degraded.load, panic };
+}
+
+/** Which priority a point of 1 to 100 falls on. Undefined where nothing can be chosen. */
+export function choosePriority({ healthy, degraded }: PriorityLoad, point: number): { priority: number; degraded: boolean } | undefined {
+  let reached = 0;
+  for (let priority = 0; priority < healthy.length; priority++) if (point <= (reached += healthy[priority] as number)) return { priority, degraded: false };
+  for (let priority = 0; priority < degraded.length; priority++) if (point <= (reached += degraded[priority] as number)) return { priority, degraded: true };
+  return undefined;
 }
 
 function percent(overprovisioning: number, usable: number, total: number): number {

@@ -3,7 +3,8 @@
 import type { Host } from '../upstream/host.js';
 import type { LoadBalancer, PickContext, Picker } from './load-balancer.js';
 import { localityPicker, localityScaledWeights, type LocalityHosts } from './locality-picker.js';
-import { priorityLoad, type PriorityLoad } from './priority-load.js';
+import type { PriorityAvailability } from './panic.js';
+import { choosePriority, priorityLoad, type PriorityLoad } from './priority-load.js';
 
 export interface PriorityHosts {
   readonly hosts: readonly Host[];
@@ -34,7 +35,7 @@ export class PriorityPicker implements Picker {
     this.#random = options.random;
     this.#hashBased = options.hashBased;
     this.load = priorityLoad(
-      priorities.map(({ hosts }) => ({ healthy: count(hosts, isHealthy), degraded: count(hosts, isDegraded), total: hosts.length })),
+      priorities.map(availabilityOf),
       options.overprovisioning,
       options.panicThreshold,
     );
@@ -48,16 +49,19 @@ export class PriorityPicker implements Picker {
     return this.#choose(context)?.pick(context);
   }
 
+  /** For aggregate clusters, which chose the priority by themselves. In panic both are the same. */
+  pickAt(priority: number, degraded: boolean, context: PickContext): Host | undefined {
+    return (degraded ? this.#degraded : this.#healthy)[priority]?.pick(context);
+  }
+
   #choose(context: PickContext): Picker | undefined {
-    const { healthy, degraded } = this.load;
+    const { healthy } = this.load;
     // The usual case needs no random number.
     if (healthy[0] === 100) return this.#healthy[0];
     // A key must stay on its priority where the policy goes by keys.
     const point = context.hash === undefined || !this.#hashBased ? Math.floor(this.#random() * 100) + 1 : Number(context.hash % 100n) + 1;
-    let reached = 0;
-    for (let i = 0; i < healthy.length; i++) if (point <= (reached += healthy[i] as number)) return this.#healthy[i];
-    for (let i = 0; i < degraded.length; i++) if (point <= (reached += degraded[i] as number)) return this.#degraded[i];
-    return undefined;
+    const chosen = choosePriority(this.load, point);
+    return chosen && (chosen.degraded ? this.#degraded : this.#healthy)[chosen.priority];
   }
 }
 
@@ -71,6 +75,10 @@ function poolPicker(key: string, { hosts, localities }: PriorityHosts, usable: (
   }
   const chosen = hosts.filter(usable);
   return chosen.length === 0 ? undefined : options.balancer(key).update(chosen);
+}
+
+export function availabilityOf({ hosts }: PriorityHosts): PriorityAvailability {
+  return { healthy: count(hosts, isHealthy), degraded: count(hosts, isDegraded), total: hosts.length };
 }
 
 function count(hosts: readonly Host[], test: (host: Host) => boolean): number {

@@ -113,7 +113,8 @@ export class Attempts implements AttemptOwner {
     // Who could not prove its identity a moment ago is not asked again by the same request.
     if (last?.kind === 'identity' && this.#attempted?.includes(chosen)) return this.#fail(upstreamFailed(last, info.attempts));
     (this.#attempted ??= []).push(chosen);
-    describeAttempt(info, chosen, cluster);
+    // The host's own: behind an aggregate cluster, the member it belongs to.
+    describeAttempt(info, chosen, chosen.cluster);
     let { head } = this.#plan;
     if (action.hostRewrite?.kind === 'auto') {
       // Of its own, since the next attempt's host has another name.
@@ -121,7 +122,7 @@ export class Attempts implements AttemptOwner {
       rewriteForHost(head, action, chosen);
     }
     if (route.includeAttemptCount) head.headers.set('x-envoy-attempt-count', String(info.attempts));
-    const attempt = new UpstreamRequest(this, chosen, cluster, head, action.priority, { number: info.attempts, deadline, idleTimeoutMs: timeouts.idleMs });
+    const attempt = new UpstreamRequest(this, chosen, chosen.cluster, head, action.priority, { number: info.attempts, deadline, idleTimeoutMs: timeouts.idleMs });
     this.#current = attempt;
     if (this.#requestDone && timeouts.perTryMs > 0) attempt.startTimeout(this.#services.clock, timeouts.perTryMs);
     this.#owner.connect(attempt);

@@ -4,13 +4,12 @@ import type { HeaderLookup } from '../load-balancing/load-balancer.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
-import type { Host } from '../upstream/host.js';
-import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
+import type { Host, HostCluster } from '../upstream/host.js';
 
 /** One attempt at one host. The adapter fills in `abort` before `connect` returns and reports each event once. */
 export interface UpstreamAttempt {
   readonly host: Host;
-  readonly cluster: UpstreamCluster;
+  readonly cluster: HostCluster;
   /** What to send. Shared by attempts of the request except for its attempt-count header: do not change it. */
   readonly head: RequestHead;
   /** 1 for the first. */

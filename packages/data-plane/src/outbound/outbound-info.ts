@@ -2,8 +2,7 @@
 import type { RequestHead } from '../stream/request-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import { isMutualTls } from '../transport/upstream-tls.js';
-import type { Host } from '../upstream/host.js';
-import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
+import type { Host, HostCluster } from '../upstream/host.js';
 
 export function outboundInfo({ protocol, method, path, authority }: RequestHead): StreamInfo {
   return {
@@ -14,7 +13,7 @@ export function outboundInfo({ protocol, method, path, authority }: RequestHead)
 }
 
 /** The next attempt goes to this host. */
-export function describeAttempt(info: StreamInfo, host: Host, cluster: UpstreamCluster): void {
+export function describeAttempt(info: StreamInfo, host: Host, cluster: HostCluster): void {
   info.attempts++;
   info.upstreamAddress = host.key;
   if (host.config.spiffeId !== undefined) info.upstreamSpiffeId = host.config.spiffeId;

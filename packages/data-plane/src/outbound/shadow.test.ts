@@ -6,7 +6,7 @@ const unavailable = { status: 503, body: '', details: 'no_healthy_upstream' } as
 
 test('a copy of the request as it is sent goes to the mirror, under a host with -shadow', () => {
   const { downstream, head } = testStream({ action: { mirrors, prefixRewrite: '/v2' }, headers: { a: 'b' } });
-  expect(downstream.mirrors.map(({ head: { authority, path, headers }, host }) => [authority, path, headers.get('a'), host.clusterName])).toEqual([['payments-shadow', '/v2pay', 'b', 'payments']]);
+  expect(downstream.mirrors.map(({ head: { authority, path, headers }, host }) => [authority, path, headers.get('a'), host.cluster.name])).toEqual([['payments-shadow', '/v2pay', 'b', 'payments']]);
   expect(downstream.last.head).toMatchObject({ authority: 'payments', path: '/v2pay' });
   downstream.mirrors[0]!.head.headers.set('a', 'c');
   expect(head.headers.get('a')).toBe('b');

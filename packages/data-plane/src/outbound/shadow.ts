@@ -5,8 +5,7 @@ import type { ForwardActionConfig } from '../resource/route-config.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, UpstreamFailure } from '../stream/response-head.js';
-import { Host } from '../upstream/host.js';
-import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
+import { Host, type HostCluster } from '../upstream/host.js';
 import type { Downstream, MirrorAttempt } from './downstream.js';
 import { UpstreamRequest, type AttemptOwner } from './upstream-request.js';
 
@@ -33,7 +32,7 @@ export function shadow(mirrors: ForwardActionConfig['mirrors'], head: RequestHea
       const cluster = options.clusters.get(copy.cluster);
       // A mirror that is not there, is full or has no hosts must not be noticed by the caller.
       const host = cluster?.choose({ attempt: 0, attempted: [], priority: 'default', ...(options.hash !== undefined && { hash: options.hash }) });
-      if (cluster && host instanceof Host) downstream.mirror(new ShadowRequest(host, cluster, copy.head, options));
+      if (host instanceof Host) downstream.mirror(new ShadowRequest(host, host.cluster, copy.head, options));
     }
   }));
 }
@@ -59,7 +58,7 @@ class ShadowRequest extends UpstreamRequest implements MirrorAttempt {
   onOver: (() => void) | undefined;
   readonly #timer: Timer | undefined;
 
-  constructor(host: Host, cluster: UpstreamCluster, head: RequestHead, { clock, deadline, timeoutMs, idleTimeoutMs }: ShadowOptions) {
+  constructor(host: Host, cluster: HostCluster, head: RequestHead, { clock, deadline, timeoutMs, idleTimeoutMs }: ShadowOptions) {
     super(nobody, host, cluster, head, 'default', { number: 1, deadline, idleTimeoutMs });
     const remainingMs = Math.min(timeoutMs || Infinity, deadline - performance.now());
     if (remainingMs !== Infinity) {

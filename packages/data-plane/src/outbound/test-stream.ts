@@ -30,7 +30,7 @@ export class TestCluster implements UpstreamCluster {
   #next = 0;
 
   constructor(hosts = 3) {
-    this.hosts = Array.from({ length: hosts }, (_, i) => new Host('payments', `10.0.0.${i + 1}:80`, { address: `10.0.0.${i + 1}`, port: 80, hostname: '', weight: 1, health: 'healthy', metadata: {}, identityMissing: false }));
+    this.hosts = Array.from({ length: hosts }, (_, i) => new Host(this, `10.0.0.${i + 1}:80`, { address: `10.0.0.${i + 1}`, port: 80, hostname: '', weight: 1, health: 'healthy', metadata: {}, identityMissing: false }));
   }
 
   choose(): Host | LocalReply {

@@ -3,8 +3,8 @@ import type { Clock, Timer } from '@weft/spiffe';
 import type { AttemptTracker, HeaderLookup } from '../load-balancing/load-balancer.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
-import type { Host } from '../upstream/host.js';
-import type { AttemptOutcome, RoutePriority, UpstreamCluster } from '../upstream/upstream-cluster.js';
+import type { AttemptOutcome } from '../upstream/attempt-outcome.js';
+import type { Host, HostCluster, RoutePriority } from '../upstream/host.js';
 import type { UpstreamAttempt } from './downstream.js';
 
 /** Where an attempt's events go. */
@@ -25,7 +25,7 @@ export interface AttemptOptions {
 
 export class UpstreamRequest implements UpstreamAttempt {
   readonly host: Host;
-  readonly cluster: UpstreamCluster;
+  readonly cluster: HostCluster;
   readonly head: RequestHead;
   readonly number: number;
   readonly deadline: number;
@@ -43,7 +43,7 @@ export class UpstreamRequest implements UpstreamAttempt {
   #grpcStatus: number | undefined;
   #timer: Timer | undefined;
 
-  constructor(owner: AttemptOwner, host: Host, cluster: UpstreamCluster, head: RequestHead, priority: RoutePriority, { number, deadline, idleTimeoutMs }: AttemptOptions) {
+  constructor(owner: AttemptOwner, host: Host, cluster: HostCluster, head: RequestHead, priority: RoutePriority, { number, deadline, idleTimeoutMs }: AttemptOptions) {
     this.#owner = owner;
     this.host = host;
     this.cluster = cluster;

@@ -1,5 +1,5 @@
 import { packAny } from '@weft/xds-api';
-import { Cluster_DiscoveryType as Type, Cluster_LbPolicy as LbPolicy, HttpProtocolOptionsSchema } from '@weft/xds-api/cluster';
+import { AggregateClusterConfigSchema, Cluster_DiscoveryType as Type, Cluster_LbPolicy as LbPolicy, HttpProtocolOptionsSchema } from '@weft/xds-api/cluster';
 import { LeastRequestSchema, RoundRobinSchema, WrrLocalitySchema } from '@weft/xds-api/load-balancing';
 import { describe, expect, it } from 'vitest';
 import { assignment, cluster, endpoint, locality, problemsOf, types } from './testing.js';
@@ -61,12 +61,18 @@ describe('clusters', () => {
     expect(decode({ clusterDiscoveryType: { case: 'type', value: Type.STRICT_DNS }, loadAssignment: inlineEndpoints('a.example', 'b.example'), dnsRefreshRate: { seconds: 9n } }).type).toMatchObject({ kind: 'strict-dns', dnsRefreshMs: 9000 });
   });
 
+  it('may be made of other clusters', () => {
+    expect(decode({ clusterDiscoveryType: { case: 'clusterType', value: { name: 'envoy.clusters.aggregate', typedConfig: packAny(AggregateClusterConfigSchema, { clusters: ['a', 'b'] }) } } }).type).toEqual({ kind: 'aggregate', clusters: ['a', 'b'] });
+  });
+
   it.each<[string, Uint8Array, string]>([
     ['without a name', cluster({ name: '' }), 'name: must not be empty'],
     ['with endpoints from elsewhere', cluster({ edsClusterConfig: { edsConfig: { configSourceSpecifier: { case: 'path', value: '/x' } } } }), 'eds_cluster_config.eds_config: must be ads or self'],
     ['with an xdstp name and no service name', cluster({ name: 'xdstp://a/b' }), 'eds_cluster_config.service_name: is required where the name starts with xdstp:'],
-    ['of a type that cannot be followed', ofType(Type.ORIGINAL_DST), 'type: ORIGINAL_DST is not supported'],
-    ['of a type of its own (an aggregate could hold itself)', cluster({ clusterDiscoveryType: { case: 'clusterType', value: { name: 'envoy.clusters.aggregate' } } }), 'cluster_type: "envoy.clusters.aggregate" is not supported'],
+    ['of a type that cannot be followed', ofType(Type.ORIGINAL_DST), 'type: ORIGINAL_DST is not supported: nothing redirects the connections of a process, so there is no original destination to go to; use EDS or STRICT_DNS, or a dynamic forward proxy cluster (envoy.clusters.dynamic_forward_proxy) to go wherever the authority says'],
+    ['of an extension without configuration', cluster({ clusterDiscoveryType: { case: 'clusterType', value: { name: 'envoy.clusters.aggregate' } } }), 'cluster_type.typed_config: is required'],
+    ['of an extension that Weft does not have', cluster({ clusterDiscoveryType: { case: 'clusterType', value: { name: 'envoy.clusters.redis', typedConfig: packAny(LeastRequestSchema, {}) } } }), 'cluster_type: "envoy.clusters.redis" is not supported'],
+    ['of clusters, but none', cluster({ clusterDiscoveryType: { case: 'clusterType', value: { name: 'envoy.clusters.aggregate', typedConfig: packAny(AggregateClusterConfigSchema, {}) } } }), 'cluster_type.typed_config.clusters: must name a cluster'],
     ['that are static and empty', ofType(Type.STATIC), 'load_assignment: is required'],
     ['that are static with a name', ofType(Type.STATIC, { loadAssignment: inlineEndpoints('a.example') }), 'load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.address: "a.example" is not an IP address'],
     ['of LOGICAL_DNS with two endpoints', ofType(Type.LOGICAL_DNS, { loadAssignment: inlineEndpoints('a', 'b') }), 'load_assignment.endpoints: LOGICAL_DNS takes one locality with one endpoint'],

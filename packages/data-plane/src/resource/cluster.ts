@@ -18,6 +18,7 @@ import { decodeLoadBalancing } from './cluster-load-balancing.js';
 import { decodeOutlierDetection } from './cluster-outlier-detection.js';
 import { decodeUpstreamProtocol } from './cluster-protocol.js';
 import { decodeAssignment } from './endpoint.js';
+import { decodeCustomType } from './cluster-custom-type.js';
 import type { EndpointPolicy } from './endpoint-policy.js';
 import { deepFreeze } from './freeze.js';
 import { checkAds } from './http-connection-manager.js';
@@ -28,10 +29,9 @@ import { durationMs, filterMetadata, servicesOf } from './value.js';
 
 const fields = knownFields(
   ClusterSchema,
-  ['name', 'type', 'eds_cluster_config', 'connect_timeout', 'lb_policy', 'load_assignment', 'max_requests_per_connection', 'circuit_breakers', 'upstream_http_protocol_options', 'common_http_protocol_options', 'http2_protocol_options', 'typed_extension_protocol_options', 'dns_refresh_rate', 'outlier_detection', 'least_request_lb_config', 'round_robin_lb_config', 'ring_hash_lb_config', 'maglev_lb_config', 'common_lb_config', 'transport_socket', 'transport_socket_matches', 'metadata', 'close_connections_on_host_health_failure', 'load_balancing_policy'],
+  ['name', 'type', 'eds_cluster_config', 'connect_timeout', 'lb_policy', 'load_assignment', 'max_requests_per_connection', 'circuit_breakers', 'upstream_http_protocol_options', 'common_http_protocol_options', 'http2_protocol_options', 'typed_extension_protocol_options', 'dns_refresh_rate', 'outlier_detection', 'least_request_lb_config', 'round_robin_lb_config', 'ring_hash_lb_config', 'maglev_lb_config', 'common_lb_config', 'transport_socket', 'transport_socket_matches', 'metadata', 'close_connections_on_host_health_failure', 'load_balancing_policy', 'cluster_type'],
   // Names of statistics, buffers, how DNS is asked (the system's resolver decides), load reports (not sent yet).
   ['alt_stat_name', 'http_protocol_options', 'per_connection_buffer_limit_bytes', 'dns_failure_refresh_rate', 'respect_dns_ttl', 'dns_lookup_family', 'use_tcp_for_dns_lookups', 'wait_for_warm_on_init', 'cleanup_interval', 'protocol_selection', 'upstream_connection_options', 'ignore_health_on_host_removal', 'lrs_server', 'lrs_report_endpoint_metrics', 'track_timeout_budgets', 'track_cluster_stats', 'preconnect_policy', 'connection_pool_per_downstream_connection'],
-  ['cluster_type'],
 );
 const breakerFields = knownFields(CircuitBreakersSchema, ['thresholds']);
 const thresholdFields = knownFields(CircuitBreakers_ThresholdsSchema, ['priority', 'max_connections', 'max_pending_requests', 'max_requests', 'max_retries', 'retry_budget'], ['track_remaining', 'max_connection_pools']);
@@ -88,8 +88,7 @@ function decodeCluster(cluster: Cluster, options: ClusterTypeOptions, report: Re
 function decodeType(cluster: Cluster, policy: EndpointPolicy, report: Report): ClusterConfig['type'] | undefined {
   const discovery = cluster.clusterDiscoveryType;
   if (discovery.case === 'clusterType') {
-    report.add('cluster_type', `${JSON.stringify(discovery.value.name)} is not supported`);
-    return undefined;
+    return decodeCustomType(discovery.value, report);
   }
   switch (discovery.value ?? DiscoveryType.STATIC) {
     case DiscoveryType.EDS: {
@@ -108,6 +107,9 @@ function decodeType(cluster: Cluster, policy: EndpointPolicy, report: Report): C
       if (type && (type.assignment.localities.length !== 1 || endpoints !== 1)) report.add('load_assignment.endpoints', 'LOGICAL_DNS takes one locality with one endpoint');
       return type;
     }
+    case DiscoveryType.ORIGINAL_DST:
+      report.add('type', 'ORIGINAL_DST is not supported: nothing redirects the connections of a process, so there is no original destination to go to; use EDS or STRICT_DNS, or a dynamic forward proxy cluster (envoy.clusters.dynamic_forward_proxy) to go wherever the authority says');
+      return undefined;
     default:
       report.add('type', `${DiscoveryType[discovery.value as DiscoveryType] ?? discovery.value} is not supported`);
       return undefined;

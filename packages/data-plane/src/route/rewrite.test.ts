@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ForwardActionConfig, RedirectConfig, RouteMatchConfig } from '../resource/route-config.js';
 import { Host } from '../upstream/host.js';
+import { noCluster } from '../upstream/test-support.js';
 import { compileRedirect } from './redirect.js';
 import { compileRewrite, rewriteForHost } from './rewrite.js';
 import { forward, prefix, requestHead } from './test-support.js';
@@ -52,7 +53,7 @@ describe('host rewrites', () => {
   });
 
   it('auto takes the name of the endpoint, where it has one', () => {
-    const host = (hostname: string) => new Host('c', '10.0.0.1:80', { address: '10.0.0.1', port: 80, hostname, weight: 1, health: 'healthy', metadata: {}, identityMissing: false });
+    const host = (hostname: string) => new Host(noCluster, '10.0.0.1:80', { address: '10.0.0.1', port: 80, hostname, weight: 1, health: 'healthy', metadata: {}, identityMissing: false });
     const head = requestHead();
     rewriteForHost(head, action({ hostRewrite: { kind: 'auto' } }), host(''));
     expect(head.authority).toBe('payments');

@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import type { ClusterConfig } from '../resource/cluster-config.js';
 import { Host } from '../upstream/host.js';
+import { noCluster } from '../upstream/test-support.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 import { GrpcTransport } from './grpc-transport.js';
 
@@ -8,7 +9,7 @@ const transport = new GrpcTransport({ tls: undefined });
 afterEach(() => transport.close());
 
 function channels(options: Partial<ClusterConfig>, calls: number): number {
-  const host = new Host('c', '127.0.0.1:1', { address: '127.0.0.1', port: 1, hostname: '', weight: 1, health: 'healthy', metadata: {}, identityMissing: false });
+  const host = new Host(noCluster, '127.0.0.1:1', { address: '127.0.0.1', port: 1, hostname: '', weight: 1, health: 'healthy', metadata: {}, identityMissing: false });
   const cluster = { config: { transportSockets: [], idleTimeoutMs: 0, connectTimeoutMs: 100, ...options } } as unknown as UpstreamCluster;
   return new Set(Array.from({ length: calls }, () => transport.channel(host, cluster))).size;
 }

@@ -3,8 +3,7 @@ import * as grpc from '@grpc/grpc-js';
 import { channelCredentials, type TlsContexts } from '@weft/spiffe';
 import { MeshError } from '../errors.js';
 import type { ClusterConfig, EndpointConfig } from '../resource/cluster-config.js';
-import type { Host, HostTransport } from '../upstream/host.js';
-import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
+import type { Host, HostCluster, HostTransport } from '../upstream/host.js';
 import { UpstreamConnectError } from './connector.js';
 import { tlsOptionsOf } from './tls-options.js';
 import { upstreamSecurity, usesIdentity, type UpstreamSecurity } from './upstream-tls.js';
@@ -24,7 +23,7 @@ export class GrpcTransport {
   }
 
   /** @throws {@link UpstreamConnectError} where the endpoint must not be talked to. */
-  channel(host: Host, cluster: UpstreamCluster): grpc.Channel {
+  channel(host: Host, cluster: HostCluster): grpc.Channel {
     const existing = host.transports.get('grpc') as HostChannel | undefined;
     if (existing?.fits(host.config, cluster.config) && existing.takes(cluster.config)) return existing.channel;
     const security = upstreamSecurity(cluster.config, host.config);

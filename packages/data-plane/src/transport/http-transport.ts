@@ -4,8 +4,7 @@ import { Pool, type Dispatcher } from 'undici';
 import { MeshError } from '../errors.js';
 import type { ClusterConfig, EndpointConfig } from '../resource/cluster-config.js';
 import type { UpstreamTlsConfig } from '../resource/tls-config.js';
-import type { Host, HostTransport } from '../upstream/host.js';
-import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
+import type { Host, HostCluster, HostTransport } from '../upstream/host.js';
 import { connect, UpstreamConnectError } from './connector.js';
 import { tlsOptionsOf } from './tls-options.js';
 import { upstreamSecurity } from './upstream-tls.js';
@@ -26,7 +25,7 @@ export class HttpTransport {
   }
 
   /** @throws {@link UpstreamConnectError} where the endpoint must not be talked to. */
-  dispatcher(host: Host, cluster: UpstreamCluster): Dispatcher {
+  dispatcher(host: Host, cluster: HostCluster): Dispatcher {
     const existing = host.transports.get('http') as HostPool | undefined;
     if (existing?.fits(host.config, cluster.config)) return existing.pool;
     const settings = settingsOf(cluster.config, host.config);

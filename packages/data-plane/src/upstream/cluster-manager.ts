@@ -7,10 +7,14 @@ import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.
 import type { Logger } from '../telemetry/logger.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { Subscription, XdsClient } from '../xds/xds-client.js';
+import { AggregateCluster } from './aggregate-cluster.js';
+import { AggregateMembers } from './aggregate-members.js';
 import { Cluster } from './cluster.js';
 import { builtinClusterTypes } from './cluster-type/builtin.js';
 import type { ClusterType, ClusterTypeContext } from './cluster-type/cluster-type.js';
-import type { UpstreamCluster } from './upstream-cluster.js';
+import type { ClusterHandle, ClusterState } from './cluster-handle.js';
+
+export type { ClusterHandle, ClusterState };
 
 export interface ClusterManagerOptions {
   xds: XdsClient;
@@ -25,21 +29,6 @@ export interface ClusterManagerOptions {
   resolve?: (hostname: string) => Promise<readonly string[]>;
 }
 
-/** `ready`: endpoints are known (maybe none). `absent`: definitely not there. `error`: no good version is known. */
-export type ClusterState = 'pending' | 'ready' | 'absent' | 'error';
-
-export interface ClusterHandle {
-  readonly name: string;
-  readonly cluster: UpstreamCluster | undefined;
-  readonly state: ClusterState;
-  /** Of the state, or of an update that was refused while the last good one stays in force. */
-  readonly error: Error | undefined;
-  /** Called when `state` or `cluster` changed, not for endpoints. Returns the way to stop. */
-  subscribe(fn: () => void): () => void;
-  /** Idempotent. With the last handle the subscriptions end; requests that have the cluster finish. */
-  release(): void;
-}
-
 export class ClusterManager {
   readonly #options: ClusterManagerOptions;
   readonly #entries = new Map<string, ClusterEntry>();
@@ -51,13 +40,25 @@ export class ClusterManager {
   acquire(name: string): ClusterHandle {
     let entry = this.#entries.get(name);
     if (!entry) {
-      entry = new ClusterEntry(name, this.#options);
+      entry = new ClusterEntry(name, this.#options, this);
       this.#entries.set(name, entry);
       entry.start();
     }
     return handle(entry, () => {
       this.#entries.delete(name);
     });
+  }
+
+  /** The way from one cluster through aggregates back to `target`, where the members listed lead there. */
+  loopTo(target: string, members: readonly string[], seen = new Set<string>()): readonly string[] | undefined {
+    for (const name of members) {
+      if (name === target) return [name];
+      if (seen.has(name)) continue;
+      seen.add(name);
+      const rest = this.loopTo(target, this.#entries.get(name)?.memberNames ?? [], seen);
+      if (rest) return [name, ...rest];
+    }
+    return undefined;
   }
 
   /** Clusters that are held now, for status and CSDS. */
@@ -113,23 +114,31 @@ class ClusterEntry {
   holders = 0;
   state: ClusterState = 'pending';
   error: Error | undefined;
-  cluster: Cluster | undefined;
+  cluster: Cluster | AggregateCluster | undefined;
   readonly #options: ClusterManagerOptions;
+  readonly #manager: ClusterManager;
   readonly #typeContext: ClusterTypeContext;
   #subscription: Subscription | undefined;
   #source: { type: string; close(): void } | undefined;
-  #announced: readonly [ClusterState, Cluster | undefined] = ['pending', undefined];
+  #members: AggregateMembers | undefined;
+  #announced: readonly [ClusterState, Cluster | AggregateCluster | undefined] = ['pending', undefined];
 
-  constructor(name: string, options: ClusterManagerOptions) {
+  constructor(name: string, options: ClusterManagerOptions, manager: ClusterManager) {
     this.name = name;
     this.#options = options;
+    this.#manager = manager;
     const { xds, endpointType, clock, logger } = options;
     this.#typeContext = { xds, endpointType, clock, logger, resolve: options.resolve ?? systemResolve };
   }
 
   /** What holders see: a cluster without endpoints yet cannot serve anybody. */
-  get visible(): Cluster | undefined {
+  get visible(): Cluster | AggregateCluster | undefined {
     return this.state === 'ready' ? this.cluster : undefined;
+  }
+
+  /** Of an aggregate cluster. */
+  get memberNames(): readonly string[] {
+    return this.#members?.names ?? [];
   }
 
   start(): void {
@@ -148,17 +157,46 @@ class ClusterEntry {
 
   #onConfig(config: ClusterConfig): void {
     try {
-      const type = builtinClusterTypes.find(({ kinds }) => kinds.includes(config.type.kind));
-      if (!type) throw new Error(`cluster ${this.name}: type ${config.type.kind} is not supported`);
-      if (this.cluster) this.cluster.update(config);
-      else this.cluster = new Cluster(config, this.#options);
-      this.error = undefined;
-      this.#follow(config, type, this.cluster);
+      if (config.type.kind === 'aggregate') this.#onAggregate(config, config.type.clusters);
+      else this.#onPlain(config);
     } catch (error) {
       this.#onError(error instanceof Error ? error : new Error(String(error)));
-      return;
     }
-    this.#become(this.cluster.ready ? 'ready' : 'pending');
+  }
+
+  #onPlain(config: ClusterConfig): void {
+    const type = builtinClusterTypes.find(({ kinds }) => kinds.includes(config.type.kind));
+    if (!type) throw new Error(`cluster ${this.name}: type ${config.type.kind} is not supported`);
+    if (this.cluster instanceof AggregateCluster) this.#retire();
+    const known = this.cluster as Cluster | undefined;
+    known?.update(config);
+    const cluster = known ?? new Cluster(config, this.#options);
+    this.cluster = cluster;
+    this.error = undefined;
+    this.#follow(config, type, cluster);
+    this.#become(cluster.ready ? 'ready' : 'pending');
+  }
+
+  #onAggregate(config: ClusterConfig, names: readonly string[]): void {
+    const loop = this.#manager.loopTo(this.name, names);
+    if (loop) throw new Error(`aggregate cluster ${this.name} contains itself: ${[this.name, ...loop].join(' → ')}`);
+    if (this.cluster instanceof Cluster) {
+      this.#retire();
+      this.state = 'pending';
+    }
+    const aggregate = (this.cluster as AggregateCluster | undefined) ?? new AggregateCluster(config, this.#options);
+    aggregate.update(config);
+    this.cluster = aggregate;
+    this.error = undefined;
+    const before = this.#members;
+    if (before?.names.join('\n') === names.join('\n')) return this.#become(this.state);
+    this.#members = new AggregateMembers(this.#manager, names, (members, settled) => {
+      aggregate.setMembers(members);
+      // What is above it, another aggregate, lists its members too.
+      if (this.state === 'ready') for (const listener of this.listeners) listener();
+      this.#become(settled || this.state === 'ready' ? 'ready' : 'pending');
+    });
+    before?.release();
   }
 
   /** (Re)starts the source of endpoints where it changed. The endpoints so far stay until the new source has some. */
@@ -194,13 +232,19 @@ class ClusterEntry {
     // With a good version in force the error is only to be shown. And what the control plane could not be asked for may still come: a
     // snapshot that serves must not be given up for one that lacks it.
     const unreachable = error instanceof MeshError && error.code === 'WEFT_NO_CONFIG';
-    if (this.cluster?.ready !== true && !(unreachable && this.state === 'pending')) this.#become('error');
+    if (!this.#serves && !(unreachable && this.state === 'pending')) this.#become('error');
+  }
+
+  get #serves(): boolean {
+    return this.cluster instanceof Cluster ? this.cluster.ready : this.cluster !== undefined && this.state === 'ready';
   }
 
   #retire(): void {
     this.#source?.close();
     this.#source = undefined;
-    this.cluster?.close();
+    this.#members?.release();
+    this.#members = undefined;
+    if (this.cluster instanceof Cluster) this.cluster.close();
     this.cluster = undefined;
   }
 

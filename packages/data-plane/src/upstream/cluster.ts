@@ -1,8 +1,9 @@
 // One cluster as requests see it: chooses hosts, counts what runs, learns from outcomes. Its endpoints come from a cluster
 // type; configuration and endpoints change in place, so that snapshots which hold it need not be made anew.
 import type { Clock } from '@weft/spiffe';
-import type { LoadBalancer, LoadBalancerContext, LoadBalancerFactory, LoadTracker, PickContext } from '../load-balancing/load-balancer.js';
-import { PriorityPicker } from '../load-balancing/priority-picker.js';
+import type { LoadBalancer, LoadBalancerContext, LoadBalancerFactory, LoadTracker, PickContext, Picker } from '../load-balancing/load-balancer.js';
+import type { PriorityAvailability } from '../load-balancing/panic.js';
+import { availabilityOf, PriorityPicker } from '../load-balancing/priority-picker.js';
 import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { Logger } from '../telemetry/logger.js';
@@ -10,7 +11,7 @@ import { CircuitBreaker } from './circuit-breaker.js';
 import type { Host } from './host.js';
 import { HostSet } from './host-set.js';
 import { OutlierDetector } from './outlier-detector.js';
-import type { AttemptOutcome, RoutePriority, UpstreamCluster } from './upstream-cluster.js';
+import type { AttemptOutcome, ChooseContext, RoutePriority, UpstreamCluster } from './upstream-cluster.js';
 import { dropOverload, noHealthyUpstream, overflow } from './upstream-replies.js';
 
 export interface ClusterContext {
@@ -33,6 +34,7 @@ export class Cluster implements UpstreamCluster {
   #tracker: LoadTracker | undefined;
   #balancers = new Map<string, LoadBalancer>();
   #picker: PriorityPicker;
+  #availability: readonly PriorityAvailability[] | undefined;
   #outliers: OutlierDetector | undefined;
   #closed = false;
 
@@ -41,7 +43,7 @@ export class Cluster implements UpstreamCluster {
     this.name = config.name;
     this.#config = config;
     this.#context = context;
-    this.#hostSet = new HostSet(config.name);
+    this.#hostSet = new HostSet(this);
     this.#breaker = new CircuitBreaker(config);
     this.#balancing = { random: context.random, now: () => context.clock.now(), activeRequests: () => this.#breaker.active('default') + this.#breaker.active('high') };
     this.#factory = this.#findFactory(config);
@@ -97,12 +99,25 @@ export class Cluster implements UpstreamCluster {
     this.#picker = this.#makePicker();
   }
 
-  choose(context: PickContext & { priority: RoutePriority }): Host | LocalReply {
+  choose(context: ChooseContext): Host | LocalReply {
     for (const { category, numerator, denominator } of this.#endpoints?.drops ?? []) {
       if (Math.floor(this.#context.random() * denominator) < numerator) return dropOverload(category);
     }
     if (!this.#breaker.allows(context.priority)) return overflow();
-    return this.#pick(context) ?? noHealthyUpstream(this.#whyNone());
+    return this.#pick(context, this.#picker) ?? noHealthyUpstream(this.#whyNone());
+  }
+
+  /** For aggregate clusters: what its priorities can carry. Another object whenever hosts or their health changed. */
+  get availability(): readonly PriorityAvailability[] {
+    return (this.#availability ??= this.#hostSet.priorities.map((hosts) => ({ ...availabilityOf(hosts), overprovisioning: this.#overprovisioning })));
+  }
+
+  /** For aggregate clusters, which chose one of its priorities. No drops: the router asks the aggregate cluster for those, as in Envoy. */
+  chooseAt(priority: number, degraded: boolean, context: ChooseContext): Host | LocalReply {
+    const picker = this.#picker;
+    const host = this.#pick(context, { pick: (pickContext) => picker.pickAt(priority, degraded, pickContext) });
+    if (!host) return noHealthyUpstream(this.#whyNone());
+    return this.#breaker.allows(context.priority) ? host : overflow();
   }
 
   begin(host: Host, priority: RoutePriority): void {
@@ -140,12 +155,12 @@ export class Cluster implements UpstreamCluster {
   }
 
   /** Hosts that earlier attempts used are avoided: picked anew a few times, then taken after all (previous_hosts). */
-  #pick(context: PickContext): Host | undefined {
+  #pick(context: PickContext, picker: Picker): Host | undefined {
     const { attempted } = context;
-    let host = this.#picker.pick(context);
+    let host = picker.pick(context);
     if (attempted === undefined || attempted.length === 0) return host;
     const most = context.hostSelectionAttempts ?? 1;
-    for (let reselection = 1; reselection <= most && host !== undefined && attempted.includes(host); reselection++) host = this.#picker.pick({ ...context, reselection });
+    for (let reselection = 1; reselection <= most && host !== undefined && attempted.includes(host); reselection++) host = picker.pick({ ...context, reselection });
     return host;
   }
 
@@ -159,9 +174,10 @@ export class Cluster implements UpstreamCluster {
 
   #makePicker(): PriorityPicker {
     const used = new Map<string, LoadBalancer>();
-    const { healthyPanicThreshold, overprovisioningFactor, localityWeighted, loadBalancing } = this.#config;
+    const { healthyPanicThreshold, localityWeighted, loadBalancing } = this.#config;
+    this.#availability = undefined;
     const picker = new PriorityPicker(this.#hostSet.priorities, {
-      overprovisioning: this.#endpoints?.overprovisioningFactor ?? overprovisioningFactor,
+      overprovisioning: this.#overprovisioning,
       panicThreshold: healthyPanicThreshold,
       localityWeighted,
       hashBased: this.#factory.hashBased === true,
@@ -176,6 +192,10 @@ export class Cluster implements UpstreamCluster {
     for (const [key, balancer] of this.#balancers) if (!used.has(key) && this.#isCurrent(key)) used.set(key, balancer);
     this.#balancers = used;
     return picker;
+  }
+
+  get #overprovisioning(): number {
+    return this.#endpoints?.overprovisioningFactor ?? this.#config.overprovisioningFactor;
   }
 
   #isCurrent(key: string): boolean {

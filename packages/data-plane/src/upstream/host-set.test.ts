@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { HostSet, hostKey } from './host-set.js';
-import { endpoint, endpoints, locality } from './test-support.js';
+import { endpoint, endpoints, locality, noCluster } from './test-support.js';
 
 describe('host set', () => {
   it('keeps a host that stays, with its latest configuration, priority and locality', () => {
-    const set = new HostSet('c');
+    const set = new HostSet(noCluster);
     set.update(endpoints([['a', 'b']]), 0);
     const [a, b] = set.all;
     const { removed, changed } = set.update(endpoints([locality([], { priority: 0 }), locality([endpoint('a', { weight: 7 })], { priority: 1, region: 'r', zone: 'z', subZone: 's' })]), 0);
@@ -18,7 +18,7 @@ describe('host set', () => {
   });
 
   it('a host that comes back later is a new one', () => {
-    const set = new HostSet('c');
+    const set = new HostSet(noCluster);
     set.update(endpoints([['a']]), 0);
     const [before] = set.all;
     set.update(endpoints([]), 0);
@@ -31,13 +31,13 @@ describe('host set', () => {
     [{ spiffeId: 'spiffe://td/ns/a/sa/b' }, true], [{ identityMissing: true }, true], [{ hostname: 'h' }, true], [{ metadata: { 'envoy.transport_socket_match': { tlsMode: 'istio' } } }, true],
     [{ weight: 2 }, false], [{ health: 'unhealthy' as const }, false], [{ metadata: { other: {} } }, false],
   ])('a change of %j needs new connections: %s', (change, expected) => {
-    const set = new HostSet('c');
+    const set = new HostSet(noCluster);
     set.update(endpoints([['a']]), 0);
     expect(set.update(endpoints([[], locality([endpoint('a', change)])]), 0).changed.length === 1).toBe(expected);
   });
 
   it('counts an address once', () => {
-    const set = new HostSet('c');
+    const set = new HostSet(noCluster);
     set.update(endpoints([['a', 'a'], ['a', 'b']]), 0);
     expect(set.all.map(({ key }) => key)).toEqual(['a:80', 'b:80']);
     expect(set.priorities[0]?.hosts.length).toBe(2);

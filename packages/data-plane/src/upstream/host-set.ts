@@ -2,16 +2,16 @@
 import type { LocalityHosts } from '../load-balancing/locality-picker.js';
 import type { PriorityHosts } from '../load-balancing/priority-picker.js';
 import type { EndpointConfig, EndpointsConfig } from '../resource/cluster-config.js';
-import { Host } from './host.js';
+import { Host, type HostCluster } from './host.js';
 
 export class HostSet {
-  readonly #clusterName: string;
+  readonly #cluster: HostCluster;
   #byKey: ReadonlyMap<string, Host> = new Map();
   #all: readonly Host[] = [];
   #priorities: readonly PriorityHosts[] = [];
 
-  constructor(clusterName: string) {
-    this.#clusterName = clusterName;
+  constructor(cluster: HostCluster) {
+    this.#cluster = cluster;
   }
 
   get all(): readonly Host[] {
@@ -35,7 +35,7 @@ export class HostSet {
         const address = hostKey(endpoint);
         if (byKey.has(address)) continue;
         const known = this.#byKey.get(address);
-        const host = known ?? new Host(this.#clusterName, address, endpoint);
+        const host = known ?? new Host(this.#cluster, address, endpoint);
         if (!known || (!isUp(known.config) && isUp(endpoint))) host.availableSince = now;
         if (transportDiffers(host.config, endpoint)) changed.push(host);
         host.config = endpoint;

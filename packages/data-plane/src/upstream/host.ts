@@ -1,10 +1,33 @@
 // One endpoint of one cluster. Keeps its identity (and so its connections and counters) across endpoint updates.
-import type { EndpointConfig } from '../resource/cluster-config.js';
+import type { ClusterConfig, EndpointConfig } from '../resource/cluster-config.js';
+import type { AttemptOutcome } from './attempt-outcome.js';
+import type { AttemptTracker } from './attempt-tracker.js';
+
+export type RoutePriority = 'default' | 'high';
+
+/** Learns from the attempts of one cluster. */
+export interface LoadTracker {
+  /** An attempt starts at this host; how it goes on is told to the one returned. */
+  begin(host: Host): AttemptTracker;
+  close?(): void;
+}
+
+/** What a host's connections and accounting need of its cluster. */
+export interface HostCluster {
+  readonly name: string;
+  readonly config: ClusterConfig;
+  /** Where the load-balancing policy learns from attempts: told of each of them. */
+  readonly tracker?: LoadTracker | undefined;
+  /** An attempt starts on this host, which is of this very cluster (`host.cluster`). Every begin is followed by exactly one end. */
+  begin(host: Host, priority: RoutePriority): void;
+  end(host: Host, priority: RoutePriority, outcome: AttemptOutcome): void;
+}
 
 export class Host {
   /** `IP:port`, `[IPv6]:port` or the socket path. */
   readonly key: string;
-  readonly clusterName: string;
+  /** Whose limits, transport settings and outlier detection it has: behind an aggregate cluster, the member's. */
+  readonly cluster: HostCluster;
   /** The latest configuration of this endpoint. */
   config: EndpointConfig;
   priority = 0;
@@ -20,8 +43,8 @@ export class Host {
   /** Where adapters keep their connections to this host, by transport (`http`, `grpc`). Closed when the host is removed. */
   readonly transports = new Map<string, HostTransport>();
 
-  constructor(clusterName: string, key: string, config: EndpointConfig) {
-    this.clusterName = clusterName;
+  constructor(cluster: HostCluster, key: string, config: EndpointConfig) {
+    this.cluster = cluster;
     this.key = key;
     this.config = config;
   }

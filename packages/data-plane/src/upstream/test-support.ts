@@ -6,7 +6,7 @@ import type { Logger } from '../telemetry/logger.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { ResourceWatcher, XdsClient } from '../xds/xds-client.js';
 import { Cluster, type ClusterContext } from './cluster.js';
-import { Host } from './host.js';
+import { Host, type HostCluster } from './host.js';
 import { hostKey } from './host-set.js';
 
 export const silent: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -15,9 +15,12 @@ export function endpoint(address: string, more: Partial<EndpointConfig> = {}): E
   return { address, port: 80, hostname: '', weight: 1, health: 'healthy', metadata: {}, identityMissing: false, ...more };
 }
 
+/** Of hosts that are looked at by themselves. */
+export const noCluster = { name: 'c' } as HostCluster;
+
 export function host(address: string, more: Partial<EndpointConfig> = {}): Host {
   const config = endpoint(address, more);
-  return new Host('c', hostKey(config), config);
+  return new Host(noCluster, hostKey(config), config);
 }
 
 export function locality(endpoints: readonly (string | EndpointConfig)[], more: Partial<LocalityEndpointsConfig> = {}): LocalityEndpointsConfig {

@@ -7,6 +7,7 @@ import type { FilterContext } from './filter/http-filter.js';
 import { controlPlaneCredentials, identitySource } from './bootstrap/identity.js';
 import { inboundListenerName, InboundListeners } from './inbound/inbound-listeners.js';
 import { addressText } from './inbound/peer-identity.js';
+import { ClusterCaller } from './outbound/cluster-caller.js';
 import { Engine } from './outbound/engine.js';
 import { MeshNames } from './outbound/mesh-names.js';
 import type { OutboundEngine } from './outbound/outbound-engine.js';
@@ -24,6 +25,8 @@ import { metricsServerOf } from './telemetry/metrics-server.js';
 import { bridgeToRegistry } from './telemetry/prometheus.js';
 import { Stats } from './telemetry/stats.js';
 import { Tracing } from './telemetry/tracing.js';
+import { GrpcTransport } from './transport/grpc-transport.js';
+import { HttpTransport } from './transport/http-transport.js';
 import { ClusterManager } from './upstream/cluster-manager.js';
 import { AdsClient } from './xds/ads-client.js';
 import type { ResourceType } from './xds/resource-type.js';
@@ -77,8 +80,12 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   if (options.registry) bridgeToRegistry(stats, options.registry);
   const metricsServer = metricsServerOf(env['WEFT_METRICS_PORT'], stats, logger);
 
-  const filterContext: FilterContext = { random, now: () => clock.now(), setTimeout: (run, ms) => clock.setTimeout(run, ms), stats };
   const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers });
+  // Hosts keep their pools and channels, so these share theirs with the application's requests.
+  const httpTransport = new HttpTransport({ tls });
+  const grpcTransport = new GrpcTransport({ tls });
+  const caller = new ClusterCaller({ clusters, http: httpTransport, grpc: grpcTransport, clock });
+  const filterContext: FilterContext = { random, now: () => clock.now(), setTimeout: (run, ms) => clock.setTimeout(run, ms), stats, clusters: caller, localCluster: bootstrap.node.cluster };
   const listeners = new OutboundListeners({
     xds,
     clusters,
@@ -119,6 +126,8 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
         await xds.flush();
         listeners.close();
         clusters.close();
+        grpcTransport.close();
+        await httpTransport.close();
         unfollowIdentity?.();
         unfollowDelay?.();
         xds.close();

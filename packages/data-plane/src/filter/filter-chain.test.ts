@@ -5,13 +5,14 @@ import type { LocalReply } from '../stream/local-reply.js';
 import { requestHead, streamInfo } from '../route/test-support.js';
 import { FilterChain } from './filter-chain.js';
 import { disabledFilter, enabledFilter } from './filter-override.js';
+import { plainRouteInfo } from './route-filter-info.js';
 import type { HttpFilterFactory, StreamFilter } from './http-filter.js';
 
 const context = { random: () => 0, now: () => 0, setTimeout: () => ({ cancel: () => undefined }) };
 const info = streamInfo();
 const response = () => ({ status: 200, headers: new HeaderMap() });
-const plainRoute = { filterOverrides: () => undefined };
-const overriding = (overrides: Record<string, unknown>) => ({ filterOverrides: (name: string) => overrides[name] });
+const plainRoute = { filterOverrides: () => undefined, filterInfo: plainRouteInfo };
+const overriding = (overrides: Record<string, unknown>) => ({ filterOverrides: (name: string) => overrides[name], filterInfo: plainRouteInfo });
 
 /** A factory whose stream filters come from `make`, with what it was given. */
 function factory(make: (config: unknown, override: unknown) => StreamFilter | undefined) {
@@ -97,7 +98,7 @@ describe('filter chain', () => {
     const make = vi.fn(() => undefined);
     const chain = new FilterChain([entry('a', factory(make).of)], context);
     expect(chain.forRoute(plainRoute)).toBeUndefined();
-    expect(chain.forRoute({ filterOverrides: plainRoute.filterOverrides })).toBeUndefined();
+    expect(chain.forRoute({ ...plainRoute })).toBeUndefined();
     expect(make).toHaveBeenCalledOnce();
     const some = chainOf(['a', {}]);
     expect(some.forRoute(plainRoute)).toBe(some.forRoute(plainRoute));
@@ -117,6 +118,25 @@ describe('filter chain', () => {
     expect(chain.forRoute(overriding({ a: enabledFilter }))).toBeDefined();
     expect(make.mock.calls).toEqual([['a', 'override'], ['a', undefined]]);
     expect(new FilterChain([entry('a', factory(make).of)], context).forRoute(overriding({ a: disabledFilter }))).toBeUndefined();
+  });
+
+  it('tells a filter of every level of the route, without those that only switch it', () => {
+    const forRoute = vi.fn(() => undefined);
+    const of: HttpFilterFactory = { name: 'test', typeUrls: [], sides: ['client'], parse: () => undefined, create: () => ({ forRoute }) };
+    const filterInfo = { ...plainRouteInfo, metadata: { a: { b: 1 } }, overrides: (name: string) => (name === 'a' ? ['table', enabledFilter, 'host', disabledFilter, 'route'] : []) };
+    new FilterChain([entry('a', of)], context).forRoute({ filterOverrides: () => 'route', filterInfo });
+    expect(forRoute).toHaveBeenCalledWith('a', 'route', { overrides: ['table', 'host', 'route'], metadata: { a: { b: 1 } }, rateLimits: plainRouteInfo.rateLimits });
+  });
+
+  it('follows the clusters that its filters call while it is open, each once', () => {
+    const log: string[] = [];
+    const clusters = { hold: (name: string) => (log.push(`+${name}`), () => void log.push(`-${name}`)), unary: vi.fn(), fetch: vi.fn() };
+    const of = (name: string): HttpFilterFactory => ({ ...factory(() => undefined).of, clusters: () => [name] });
+    const chain = new FilterChain([entry('a', of('limits')), entry('b', of('limits')), entry('c', of('keys'))], { ...context, clusters });
+    expect(log).toEqual(['+limits', '+keys']);
+    chain.close();
+    chain.close();
+    expect(log).toEqual(['+limits', '+keys', '-limits', '-keys']);
   });
 
   it('state survives updates by name and is closed with its last chain', () => {

@@ -5,12 +5,15 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import { disabledFilter, enabledFilter } from './filter-override.js';
+import type { RouteFilterInfo } from './route-filter-info.js';
 import type { FilterContext, FilterResult, HttpFilter, StreamFilter } from './http-filter.js';
 
 /** What a filter chain needs to know of a selected route. */
 export interface FilterRoute {
   /** Of the most specific level; the same function for all requests of the route. */
   readonly filterOverrides: (filterName: string) => unknown;
+  /** What filters may know of it beside; the same for all requests of the route. */
+  readonly filterInfo: RouteFilterInfo;
 }
 
 /** The filters that run for requests of one route. */
@@ -42,6 +45,7 @@ interface Entry {
 export class FilterChain {
   readonly #entries: readonly Entry[];
   readonly #memo = new WeakMap<FilterRoute['filterOverrides'], { filters: RouteFilters | undefined }>();
+  readonly #holds: readonly (() => void)[];
   #closed = false;
 
   /** `previous`: the chain this one replaces; a filter of the same name and kind keeps its state. Close both in time. */
@@ -52,6 +56,7 @@ export class FilterChain {
       instance.users++;
       return { config, instance };
     });
+    this.#holds = clustersOf(filters).map((name) => context.clusters?.hold(name) ?? (() => undefined));
   }
 
   /** `undefined`: nothing runs there. */
@@ -65,6 +70,7 @@ export class FilterChain {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    for (const release of this.#holds) release();
     for (const { instance } of this.#entries) if (--instance.users === 0) instance.filter.close?.();
   }
 
@@ -72,7 +78,9 @@ export class FilterChain {
     const makers = this.#entries.flatMap(({ config, instance }) => {
       const override = route.filterOverrides(config.name);
       if (override === disabledFilter || (config.disabled && override === undefined)) return [];
-      const make = instance.filter.forRoute(config.config, override === enabledFilter ? undefined : override);
+      const { filterInfo } = route;
+      const overrides = filterInfo.overrides(config.name).filter((level) => level !== enabledFilter && level !== disabledFilter);
+      const make = instance.filter.forRoute(config.config, override === enabledFilter ? undefined : override, { overrides, metadata: filterInfo.metadata, rateLimits: filterInfo.rateLimits });
       return make ? [{ name: config.name, make }] : [];
     });
     if (makers.length === 0) return undefined;
@@ -80,6 +88,11 @@ export class FilterChain {
     const make = makers.map((maker) => maker.make);
     return { start: () => new RunningFilters(names, make.map(started)) };
   }
+}
+
+/** What the filters of a configuration call, by name. */
+export function clustersOf(filters: readonly HttpFilterConfig[]): string[] {
+  return [...new Set(filters.flatMap(({ factory, config }) => factory.clusters?.(config) ?? []))];
 }
 
 const started = (make: () => StreamFilter): StreamFilter => make();

@@ -1,16 +1,24 @@
 // What an HTTP filter is. One file serves HTTP and gRPC, clients and servers. Three lifetimes: the factory (stateless),
 // the filter (state of one named instance in one listener; survives updates), the stream filter (one request).
+import type { DescMessage } from '@weft/xds-api/protobuf';
+import type { RouteRateLimits } from '../resource/rate-limit-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import type { Stats } from '../telemetry/stats.js';
+import type { ClusterCalls } from './cluster-calls.js';
 
 export interface HttpFilterFactory<Config = unknown, Override = Config> {
   /** Envoy's name: `envoy.filters.http.fault`. */
   readonly name: string;
   /** Of its configuration, and of its per-route configuration where that is another message. */
   readonly typeUrls: readonly string[];
+  /**
+   * Descriptors of the messages in `typeUrls`: with them a configuration may also come as a TypedStruct. Without, the value of a TypedStruct
+   * comes to `parse` as JSON text (UTF-8).
+   */
+  readonly messages?: readonly DescMessage[];
   /** Where it makes sense; a configuration that uses it elsewhere is rejected. */
   readonly sides: readonly ('client' | 'server')[];
   /** Terminal filters end the chain and must be last. */
@@ -18,6 +26,8 @@ export interface HttpFilterFactory<Config = unknown, Override = Config> {
   /** Decodes and checks; throws with the field's path where it is wrong or asks for what is not implemented. */
   parse(typeUrl: string, value: Uint8Array): Config;
   parseOverride?(typeUrl: string, value: Uint8Array): Override;
+  /** Clusters that the filter calls: followed as long as the configuration is in force, so that no request waits for them. */
+  clusters?(config: Config): readonly string[];
   create(context: FilterContext): HttpFilter<Config, Override>;
 }
 
@@ -28,11 +38,23 @@ export interface FilterContext {
   setTimeout(run: () => void, ms: number): { cancel(): void };
   /** Where filters count; absent in tests. */
   readonly stats?: Stats;
+  /** Calls to clusters of the mesh; absent in tests. */
+  readonly clusters?: ClusterCalls;
+  /** Name of this workload's own cluster, where a configuration asks for it (Envoy's `--service-cluster`); absent in tests. */
+  readonly localCluster?: string;
+}
+
+/** What a filter may know of a route, beside its own most specific override there. */
+export interface FilterRouteInfo<Override = unknown> {
+  /** The filter's overrides of every level, the least specific first: route configuration, virtual host, route, weighted cluster. */
+  readonly overrides: readonly Override[];
+  readonly metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  readonly rateLimits: RouteRateLimits;
 }
 
 export interface HttpFilter<Config = unknown, Override = Config> {
-  /** What to run for a request on a route; undefined = nothing, which costs nothing. `config` is the latest. */
-  forRoute(config: Config, override: Override | undefined): (() => StreamFilter) | undefined;
+  /** What to run for a request on a route; undefined = nothing, which costs nothing. `config` is the latest. Called once a route, not per request. */
+  forRoute(config: Config, override: Override | undefined, route: FilterRouteInfo<Override>): (() => StreamFilter) | undefined;
   close?(): void;
 }
 

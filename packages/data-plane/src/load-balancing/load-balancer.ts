@@ -1,4 +1,5 @@
 // What a load-balancing policy is. One file a policy, one line in builtin.ts; applications may pass their own.
+import type { DescMessage } from '@weft/xds-api/protobuf';
 import type { Host, LoadTracker } from '../upstream/host.js';
 
 export type { AttemptTracker, HeaderLookup } from '../upstream/attempt-tracker.js';
@@ -9,6 +10,8 @@ export interface LoadBalancerFactory<Config = unknown> {
   readonly name: string;
   /** Of the message in load_balancing_policy. */
   readonly typeUrl: string;
+  /** Its descriptor: with it the configuration may also come as a TypedStruct. Without, the value of one comes to `parse` as JSON text (UTF-8). */
+  readonly messages?: readonly DescMessage[];
   /** The request's hash decides: locality weights then scale host weights instead of choosing a locality at random, which would break affinity. */
   readonly hashBased?: boolean;
   /** Reads the encoded message; throws where it is invalid. */

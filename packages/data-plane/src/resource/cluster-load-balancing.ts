@@ -7,7 +7,7 @@ import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
 import { parseSlowStart } from '../load-balancing/policy/slow-start.js';
 import type { ClusterConfig } from './cluster-config.js';
 import { join, knownFields, type Report } from './report.js';
-import { unwrapTypedStruct } from './typed-struct.js';
+import { messageLookup, unwrapTypedStruct } from './typed-struct.js';
 
 const commonFields = knownFields(Cluster_CommonLbConfigSchema, ['healthy_panic_threshold', 'locality_weighted_lb_config', 'consistent_hashing_lb_config'], ['zone_aware_lb_config', 'update_merge_window', 'ignore_new_hosts_until_first_hc']);
 const policyFields = knownFields(LoadBalancingPolicy_PolicySchema, ['typed_extension_config']);
@@ -35,12 +35,13 @@ export function decodeLoadBalancing(cluster: Cluster, factories: readonly LoadBa
 }
 
 function fromPolicies({ policies }: NonNullable<Cluster['loadBalancingPolicy']>, factories: readonly LoadBalancerFactory[], report: Report) {
+  const messages = messageLookup(factories);
   const configs = policies.flatMap((policy, i) => {
     const path = `load_balancing_policy.policies[${i}]`;
     report.check(policyFields, policy, path);
     const any = policy.typedExtensionConfig?.typedConfig;
     if (!any) report.add(join(path, 'typed_extension_config.typed_config'), 'is required');
-    return (any && unwrapTypedStruct(any, join(path, 'typed_extension_config.typed_config'), report)) ?? [];
+    return (any && unwrapTypedStruct(any, join(path, 'typed_extension_config.typed_config'), messages, report)) ?? [];
   });
   return report.attempt('load_balancing_policy', () => resolveLoadBalancing(configs, factories));
 }

@@ -9,7 +9,7 @@ import { rememberFactories } from './foreign-override.js';
 import type { HttpFilterConfig } from './listener-config.js';
 import { join, knownFields, type Report } from './report.js';
 import type { FilterOverrides } from './route-config.js';
-import { unwrapTypedStruct } from './typed-struct.js';
+import { messageLookup, unwrapTypedStruct, type MessageLookup } from './typed-struct.js';
 import { typeNameOf } from './value.js';
 
 const fields = knownFields(HttpFilterSchema, ['name', 'typed_config', 'is_optional', 'disabled'], [], ['config_discovery']);
@@ -20,9 +20,12 @@ export type Side = 'client' | 'server';
 /** Filter factories by the types they read. */
 export class HttpFilterRegistry {
   readonly #byType = new Map<string, HttpFilterFactory>();
+  /** For configurations that come as TypedStruct. */
+  readonly messages: MessageLookup;
 
   /** @throws {TypeError} where two factories claim a name or a type. */
   constructor(factories: readonly HttpFilterFactory[]) {
+    this.messages = messageLookup(factories);
     const names = new Set<string>();
     for (const factory of factories) {
       if (names.has(factory.name)) throw new TypeError(`two HTTP filters are named ${factory.name}`);
@@ -69,7 +72,7 @@ function decodeHttpFilter(filter: HttpFilter, side: Side, registry: HttpFilterRe
     return undefined;
   }
   const typedPath = join(path, 'typed_config');
-  const config = unwrapTypedStruct(filter.configType.value, typedPath, report);
+  const config = unwrapTypedStruct(filter.configType.value, typedPath, registry.messages, report);
   if (!config) return undefined;
   const factory = registry.get(config.typeUrl);
   if (!factory || !factory.sides.includes(side)) {
@@ -106,7 +109,7 @@ export function decodeFilterOverrides(configs: { readonly [name: string]: Any },
       any = wrapper.config;
       optional = wrapper.isOptional;
     }
-    const config = unwrapTypedStruct(any, at, report);
+    const config = unwrapTypedStruct(any, at, registry.messages, report);
     if (!config) continue;
     const factory = registry.get(config.typeUrl);
     if (!factory) {

@@ -23,6 +23,7 @@ import {
 import { decodeHeaderMutations } from './header-mutation.js';
 import { decodeFilterOverrides, type HttpFilterRegistry } from './http-filter.js';
 import { decodeRegexRewrite } from './matcher.js';
+import { decodeRateLimits } from './rate-limit.js';
 import { join, knownFields, type Report } from './report.js';
 import { decodeRetryPolicy } from './retry-policy.js';
 import type { ForwardActionConfig, HashPolicyConfig, RedirectConfig, RouteActionConfig, WeightedClusterConfig } from './route-config.js';
@@ -30,8 +31,8 @@ import { durationMs, filterMetadata, maxTotalWeight, runtimeFraction } from './v
 
 const forwardFields = knownFields(
   RouteActionSchema,
-  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration'],
-  ['early_data_policy', 'include_vh_rate_limits', 'max_internal_redirects'],
+  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration', 'rate_limits', 'include_vh_rate_limits'],
+  ['early_data_policy', 'max_internal_redirects'],
   ['cluster_specifier_plugin', 'inline_cluster_specifier_plugin'],
 );
 const redirectFields = knownFields(RedirectActionSchema, ['https_redirect', 'scheme_redirect', 'host_redirect', 'port_redirect', 'path_redirect', 'prefix_rewrite', 'regex_rewrite', 'response_code', 'strip_query']);
@@ -96,6 +97,8 @@ function decodeForward(action: RouteAction, path: string, inherited: Inherited, 
       : decodeMirrors(inherited.mirrors, inherited.mirrorsPath, report),
     ...(metadataMatch && { metadataMatch }),
     priority: action.priority === RoutingPriority.HIGH ? 'high' : 'default',
+    ...(action.rateLimits.length > 0 && { rateLimits: decodeRateLimits(action.rateLimits, join(path, 'rate_limits'), report) }),
+    ...(action.includeVhRateLimits && { includeVirtualHostRateLimits: true }),
   };
 }
 

@@ -1,5 +1,6 @@
 // RouteConfiguration, decoded: frozen plain data with Envoy's field names in camelCase. Durations are milliseconds.
 import type { FractionConfig, HeaderMatcherConfig, QueryParameterMatcherConfig } from './matcher-config.js';
+import type { RateLimitConfig } from './rate-limit-config.js';
 
 export interface RouteConfigurationConfig {
   name: string;
@@ -19,6 +20,7 @@ export interface VirtualHostConfig {
   retryPolicy?: RetryPolicyConfig;
   includeRequestAttemptCount: boolean;
   filterOverrides: FilterOverrides;
+  rateLimits?: readonly RateLimitConfig[];
 }
 
 export interface RouteEntryConfig {
@@ -69,6 +71,8 @@ export interface ForwardActionConfig {
   /** Subset selection. */
   metadataMatch?: Readonly<Record<string, unknown>>;
   priority: 'default' | 'high';
+  rateLimits?: readonly RateLimitConfig[];
+  includeVirtualHostRateLimits?: boolean;
 }
 
 export interface WeightedClusterConfig {

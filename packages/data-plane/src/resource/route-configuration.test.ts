@@ -107,7 +107,6 @@ describe('route configurations', () => {
     ['with a domain twice', hosts([{ name: 'v', domains: ['a'] }, { name: 'w', domains: ['A'] }]), 'virtual_hosts[1].domains[0]: "A" is used twice'],
     ['with a virtual host twice', hosts([{ name: 'v', domains: ['a'] }, { name: 'v', domains: ['b'] }]), 'virtual_hosts[1].name: "v" is used twice'],
     ['that demand TLS by redirect', hosts([{ name: 'v', domains: ['*'], requireTls: 2 }]), 'virtual_hosts[0].require_tls: not supported'],
-    ['with rate limits', hosts([{ name: 'v', domains: ['*'], rateLimits: [{}] }]), 'virtual_hosts[0].rate_limits: not supported'],
     ['with more virtual hosts on demand', routes([], { vhds: {} }), 'vhds: not supported'],
     ['with a route that matches nothing', routes([{ action: toCluster }]), `${at}.match: is required`],
     ['without a path', routes([match({ pathSpecifier: { case: undefined } })]), `${at}.match: one of prefix, path, safe_regex, path_separated_prefix, path_match_policy is required`],

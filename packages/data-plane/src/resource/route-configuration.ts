@@ -19,6 +19,7 @@ import { deepFreeze } from './freeze.js';
 import { decodeHeaderMutations } from './header-mutation.js';
 import { decodeFilterOverrides, type HttpFilterRegistry } from './http-filter.js';
 import { decodeHeaderMatcher, decodeQueryParameterMatcher, decodeRegex } from './matcher.js';
+import { decodeRateLimits } from './rate-limit.js';
 import { join, knownFields, Report } from './report.js';
 import { decodeRetryPolicy } from './retry-policy.js';
 import { decodeRouteAction, type Inherited } from './route-action.js';
@@ -27,7 +28,7 @@ import { filterMetadata, runtimeFraction, unpack } from './value.js';
 
 const mutationFields = ['request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove'];
 const configurationFields = knownFields(RouteConfigurationSchema, ['name', 'virtual_hosts', ...mutationFields, 'most_specific_header_mutations_wins', 'max_direct_response_body_size_bytes', 'request_mirror_policies', 'ignore_port_in_host_matching', 'typed_per_filter_config'], ['validate_clusters', 'metadata']);
-const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'retry_policy', 'request_mirror_policies'], ['virtual_clusters', 'per_request_buffer_limit_bytes', 'metadata']);
+const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'retry_policy', 'request_mirror_policies', 'rate_limits'], ['virtual_clusters', 'per_request_buffer_limit_bytes', 'metadata']);
 const routeFields = knownFields(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'non_forwarding_action', 'metadata', 'typed_per_filter_config', ...mutationFields], ['decorator', 'tracing', 'per_request_buffer_limit_bytes', 'stat_prefix'], ['filter_action']);
 const matchFields = knownFields(RouteMatchSchema, ['prefix', 'path', 'safe_regex', 'path_separated_prefix', 'path_match_policy', 'case_sensitive', 'runtime_fraction', 'headers', 'query_parameters', 'grpc', 'tls_context'], [], ['connect_matcher']);
 const tlsMatchFields = knownFields(RouteMatch_TlsContextMatchOptionsSchema, ['presented']);
@@ -104,6 +105,7 @@ function decodeVirtualHost(virtualHost: VirtualHost, path: string, inherited: In
     mutations: decodeHeaderMutations(virtualHost, path, report),
     ...(virtualHost.retryPolicy && { retryPolicy: decodeRetryPolicy(virtualHost.retryPolicy, join(path, 'retry_policy'), report) }),
     includeRequestAttemptCount: virtualHost.includeRequestAttemptCount,
+    ...(virtualHost.rateLimits.length > 0 && { rateLimits: decodeRateLimits(virtualHost.rateLimits, join(path, 'rate_limits'), report) }),
     filterOverrides: decodeFilterOverrides(virtualHost.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report),
   };
 }

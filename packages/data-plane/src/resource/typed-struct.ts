@@ -1,10 +1,6 @@
 // TypedStruct: an extension's configuration as JSON, for control planes that do not have its message.
-import { createRegistry, fromBinary, fromJson, toBinary } from '@weft/xds-api/protobuf';
+import { fromBinary, fromJson, toBinary, type DescMessage } from '@weft/xds-api/protobuf';
 import type { Any } from '@weft/xds-api/protobuf/wkt';
-import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
-import { RBACFilterSchema, RBACPerRouteSchema } from '@weft/xds-api/filter-rbac';
-import { RouterSchema } from '@weft/xds-api/http';
-import { LeastRequestSchema, MaglevSchema, RandomSchema, RingHashSchema, RoundRobinSchema } from '@weft/xds-api/load-balancing';
 import { TypedStructSchema } from '@weft/xds-api/typed-struct';
 import type { Report } from './report.js';
 import { typeNameOf } from './value.js';
@@ -15,17 +11,23 @@ export interface ExtensionConfig {
   value: Uint8Array;
 }
 
-const messages = createRegistry(RouterSchema, HTTPFaultSchema, RBACFilterSchema, RBACPerRouteSchema, RoundRobinSchema, LeastRequestSchema, RandomSchema, RingHashSchema, MaglevSchema);
+/** Finds a message by its name, among those that extensions brought along. */
+export type MessageLookup = (typeName: string) => DescMessage | undefined;
+
+export function messageLookup(extensions: readonly { readonly messages?: readonly DescMessage[] }[]): MessageLookup {
+  const byName = new Map(extensions.flatMap(({ messages = [] }) => messages.map((message) => [message.typeName, message] as const)));
+  return (typeName) => byName.get(typeName);
+}
 
 /** Looks through xds.type.v3.TypedStruct and udpa.type.v1.TypedStruct (same fields) at what they stand for. */
-export function unwrapTypedStruct(any: Any, path: string, report: Report): ExtensionConfig | undefined {
+export function unwrapTypedStruct(any: Any, path: string, messages: MessageLookup, report: Report): ExtensionConfig | undefined {
   const name = typeNameOf(any);
   if (name !== 'xds.type.v3.TypedStruct' && name !== 'udpa.type.v1.TypedStruct') return any;
   return report.attempt(path, () => {
     const { typeUrl, value } = fromBinary(TypedStructSchema, any.value);
     if (typeUrl === '') throw new Error('TypedStruct without type_url');
     const json = value ?? {};
-    const schema = messages.getMessage(typeUrl.slice(typeUrl.lastIndexOf('/') + 1));
+    const schema = messages(typeUrl.slice(typeUrl.lastIndexOf('/') + 1));
     if (!schema) return { typeUrl, value: Buffer.from(JSON.stringify(json)) };
     try {
       return { typeUrl, value: toBinary(schema, fromJson(schema, json)) };

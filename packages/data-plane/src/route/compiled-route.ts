@@ -4,6 +4,7 @@ import type {
 } from '../resource/route-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
+import { plainRouteInfo, type RouteFilterInfo } from '../filter/route-filter-info.js';
 import { WeightedClusters } from './cluster-specifier.js';
 import { compileHeaderMutation, type HeaderMutation } from './header-mutation.js';
 import { compileRedirect } from './redirect.js';
@@ -33,6 +34,7 @@ export interface SelectedRoute {
   readonly requestHash: RequestHash | undefined;
   /** The override for a filter, the most specific one: weighted cluster, route, virtual host, route configuration. The function is the same object for all requests. */
   readonly filterOverrides: (filterName: string) => unknown;
+  readonly filterInfo: RouteFilterInfo;
 }
 
 export interface CompiledRoute {
@@ -79,6 +81,8 @@ function selected({ config, virtualHost, entry }: Source, cluster: string | unde
   // The one applied last wins an overwrite.
   if (config.mostSpecificHeaderMutationsWins) levels.reverse();
   const overrides = [weightedCluster?.filterOverrides, entry.filterOverrides, virtualHost.filterOverrides, config.filterOverrides].filter((level) => level !== undefined && level.size > 0);
+  const rateLimits = { route: forward?.rateLimits ?? [], virtualHost: virtualHost.rateLimits ?? [], includeVirtualHost: forward?.includeVirtualHostRateLimits ?? false };
+  const plain = overrides.length === 0 && rateLimits.route.length === 0 && rateLimits.virtualHost.length === 0 && Object.keys(entry.metadata).length === 0;
   return Object.freeze({
     virtualHost,
     entry,
@@ -93,11 +97,12 @@ function selected({ config, virtualHost, entry }: Source, cluster: string | unde
     rewrite: forward && compileRewrite(entry.match.path, forward),
     reply: compileReply(entry),
     requestHash: forward && compileRequestHash(forward.hashPolicies),
-    filterOverrides: overrides.length === 0 ? noOverrides : (name: string) => overrides.find((level) => level?.has(name))?.get(name),
+    filterOverrides: plain ? noOverrides : (name: string) => overrides.find((level) => level?.has(name))?.get(name),
+    filterInfo: plain ? plainRouteInfo : { overrides: (name: string) => overrides.flatMap((level) => (level?.has(name) ? [level.get(name)] : [])).reverse(), metadata: entry.metadata, rateLimits },
   });
 }
 
-// One object for all routes without overrides, so that filters are composed once for all of them.
+// One object for all routes of which filters need not know anything, so that filters are composed once for all of them.
 const noOverrides = (): undefined => undefined;
 
 function mutations(levels: readonly HeaderMutationsConfig[], of: 'request' | 'response'): HeaderMutation[] {

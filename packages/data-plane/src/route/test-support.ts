@@ -1,4 +1,6 @@
 // Short forms of configurations for tests.
+import type { FilterRouteInfo } from '../filter/http-filter.js';
+import { noRateLimits } from '../resource/rate-limit-config.js';
 import { noMutations, type ForwardActionConfig, type HeaderMutationConfig, type RouteActionConfig, type RouteConfigurationConfig, type RouteEntryConfig, type RouteMatchConfig, type VirtualHostConfig } from '../resource/route-config.js';
 import { HeaderMap, type HeaderInput } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
@@ -48,6 +50,11 @@ export function routeConfiguration(virtualHosts: readonly VirtualHostConfig[], m
 
 export function edits(add: Partial<Record<string, string>>, remove: readonly string[] = [], action: HeaderMutationConfig['add'][number]['action'] = 'append-if-exists-or-add'): HeaderMutationConfig {
   return { add: Object.entries(add).map(([name, value = '']) => ({ name, value, action, keepEmpty: false })), remove };
+}
+
+/** For filters that are composed by hand: a route of which there is nothing to know. */
+export function filterRoute<Override>(more: Partial<FilterRouteInfo<Override>> = {}): FilterRouteInfo<Override> {
+  return { overrides: [], metadata: {}, rateLimits: noRateLimits, ...more };
 }
 
 /** A repeatable source of numbers in [0, 1) (mulberry32). */

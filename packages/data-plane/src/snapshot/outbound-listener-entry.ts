@@ -1,6 +1,6 @@
 // One dialled name: Listener → RouteConfiguration → clusters, made into a snapshot that is complete before it is seen.
 import { MeshError } from '../errors.js';
-import { FilterChain } from '../filter/filter-chain.js';
+import { clustersOf, FilterChain } from '../filter/filter-chain.js';
 import type { FilterContext } from '../filter/http-filter.js';
 import type { ListenerState } from '../outbound/engine.js';
 import { foreignOverride } from '../resource/foreign-override.js';
@@ -134,7 +134,7 @@ export class OutboundListenerEntry implements ListenerState {
     if (foreign !== undefined) return this.#fail(new MeshError('WEFT_RESOURCE_INVALID', `Listener ${this.name} with RouteConfiguration ${routeConfig.name}: ${foreign}`));
     const { clusters, random } = this.#options;
     const routes = new RouteTable(routeConfig, { random });
-    const held = new ClusterSet(clusters, routes.clusterNames, () => this.#onClusters(build));
+    const held = new ClusterSet(clusters, new Set([...routes.clusterNames, ...clustersOf(http.httpFilters)]), () => this.#onClusters(build));
     const build: Build = { http, routes, clusters: held };
     const superseded = this.#candidate;
     this.#candidate = build;

@@ -3,7 +3,7 @@ import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
 import { RouterSchema } from '@weft/xds-api/http';
 import { FakeClock } from '@weft/spiffe/testing';
 import { describe, expect, it } from 'vitest';
-import { requestHead, seededRandom, streamInfo } from '../../route/test-support.js';
+import { filterRoute, requestHead, seededRandom, streamInfo } from '../../route/test-support.js';
 import type { LocalReply } from '../../stream/local-reply.js';
 import type { FilterResult } from '../http-filter.js';
 import { parseFault } from './fault-config.js';
@@ -20,7 +20,7 @@ const delayOf = (seconds: number, percentage = always): NonNullable<Init['delay'
 function setup(init: Init, random = () => 0) {
   const clock = new FakeClock(0);
   const filter = fault.create({ random, now: () => clock.now(), setTimeout: (run, ms) => clock.setTimeout(run, ms) });
-  const make = filter.forRoute(parse(init), undefined);
+  const make = filter.forRoute(parse(init), undefined, filterRoute());
   const run = (headers: Record<string, string> = {}, info = streamInfo()) => {
     const stream = make?.();
     const result = stream?.decodeHeaders?.(requestHead('/', headers), info) as FilterResult;
@@ -123,8 +123,8 @@ describe('who gets a fault', () => {
     expect(setup({}).make).toBeUndefined();
     expect(setup({ abort: httpAbort(500, { numerator: 0 }) }).make).toBeUndefined();
     const { filter } = setup({});
-    expect(filter.forRoute(parse({}), parse({ abort: httpAbort(500) }))).toBeDefined();
-    expect(filter.forRoute(parse({ abort: httpAbort(500) }), parse({}))).toBeUndefined();
+    expect(filter.forRoute(parse({}), parse({ abort: httpAbort(500) }), filterRoute())).toBeDefined();
+    expect(filter.forRoute(parse({ abort: httpAbort(500) }), parse({}), filterRoute())).toBeUndefined();
   });
 });
 

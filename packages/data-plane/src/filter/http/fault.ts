@@ -1,5 +1,6 @@
 // envoy.filters.http.fault: delays and aborts requests on purpose. The delay comes first; its chance and that of the abort
 // are drawn independently.
+import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
 import type { FractionConfig } from '../../resource/matcher-config.js';
 import type { LocalReply } from '../../stream/local-reply.js';
 import type { RequestHead } from '../../stream/request-head.js';
@@ -10,6 +11,7 @@ import { parseFault, type FaultConfig } from './fault-config.js';
 export const fault: HttpFilterFactory<FaultConfig> = {
   name: 'envoy.filters.http.fault',
   typeUrls: ['type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault'],
+  messages: [HTTPFaultSchema],
   sides: ['client', 'server'],
   parse: (_typeUrl, value) => parseFault(value),
   create: (context) => new FaultFilter(context),

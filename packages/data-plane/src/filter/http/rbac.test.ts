@@ -1,3 +1,4 @@
+import { filterRoute } from '../../route/test-support.js';
 import { create, toBinary, type MessageInitShape } from '@weft/xds-api/protobuf';
 import { packAny } from '@weft/xds-api';
 import { RBAC_Action, RBACFilterSchema, RBACPerRouteSchema, UriTemplateMatchConfigSchema, type PermissionSchema, type PolicySchema, type PrincipalSchema, type RBACSchema } from '@weft/xds-api/filter-rbac';
@@ -32,7 +33,7 @@ function parse(init: MessageInitShape<typeof RBACFilterSchema>): RbacFilterConfi
 function run(init: MessageInitShape<typeof RBACFilterSchema>, request: Parameters<typeof testHead>[0] = {}, info: Partial<StreamInfo> = {}, stats?: Stats) {
   const filter = rbacFilter.create({ random: () => 0, now: () => 0, setTimeout: () => ({ cancel() {} }), ...(stats && { stats }) });
   const streamInfo = testInfo(info);
-  const reply = filter.forRoute(parse(init), undefined)?.().decodeHeaders?.(testHead(request), streamInfo) as LocalReply | undefined;
+  const reply = filter.forRoute(parse(init), undefined, filterRoute())?.().decodeHeaders?.(testHead(request), streamInfo) as LocalReply | undefined;
   return { reply, info: streamInfo, status: reply?.status ?? 200 };
 }
 
@@ -63,8 +64,8 @@ describe('the verdict', () => {
     const filter = rbacFilter.create({ random: () => 0, now: () => 0, setTimeout: () => ({ cancel() {} }) });
     const override = (init: MessageInitShape<typeof RBACPerRouteSchema>) => rbacFilter.parseOverride!('', toBinary(RBACPerRouteSchema, create(RBACPerRouteSchema, init)));
     const denyAll = parse({ rules: rules('ALLOW') });
-    expect(filter.forRoute(denyAll, override({}))).toBeUndefined();
-    expect(filter.forRoute(denyAll, override({ rbac: { rules: rules('DENY') } }))!().decodeHeaders!(testHead(), testInfo())).toBeUndefined();
+    expect(filter.forRoute(denyAll, override({}), filterRoute())).toBeUndefined();
+    expect(filter.forRoute(denyAll, override({ rbac: { rules: rules('DENY') } }), filterRoute())!().decodeHeaders!(testHead(), testInfo())).toBeUndefined();
   });
 });
 

@@ -26,6 +26,7 @@ const filterName = 'envoy.filters.http.rbac';
 export const rbacFilter: HttpFilterFactory<RbacFilterConfig, RbacFilterConfig | null> = {
   name: filterName,
   typeUrls: [typeUrl(RBACFilterSchema), typeUrl(RBACPerRouteSchema)],
+messages: [RBACFilterSchema, RBACPerRouteSchema],
   sides: ['server'],
   parse: (_typeUrl, value) => parse(fromBinary(RBACFilterSchema, value)),
   parseOverride(_typeUrl, value) {

@@ -6,6 +6,7 @@ import type { HttpFilterFactory } from '../http-filter.js';
 export const router: HttpFilterFactory<void, void> = {
   name: 'envoy.filters.http.router',
   typeUrls: ['type.googleapis.com/envoy.extensions.filters.http.router.v3.Router'],
+  messages: [RouterSchema],
   sides: ['client', 'server'],
   terminal: true,
   parse(_typeUrl, value) {

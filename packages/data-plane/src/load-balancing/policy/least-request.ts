@@ -20,6 +20,7 @@ export interface LeastRequestConfig extends LocalityAwareConfig {
 export const leastRequest: LoadBalancerFactory<LeastRequestConfig> = {
   name: 'envoy.load_balancing_policies.least_request',
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest',
+  messages: [LeastRequestSchema],
   parse(value) {
     const message = fromBinary(LeastRequestSchema, value);
     const choiceCount = message.choiceCount ?? 2;

@@ -21,6 +21,7 @@ export function maglevConfig({ tableSize = 65_537, useHostname = false, locality
 export const maglev: LoadBalancerFactory<MaglevConfig> = {
   name: 'envoy.load_balancing_policies.maglev',
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.maglev.v3.Maglev',
+  messages: [MaglevSchema],
   hashBased: true,
   parse(value) {
     const { tableSize, consistentHashingLbConfig: consistent, localityWeightedLbConfig } = fromBinary(MaglevSchema, value);

@@ -7,6 +7,7 @@ import { localityConfig, type LocalityAwareConfig } from './locality-config.js';
 export const random: LoadBalancerFactory<LocalityAwareConfig> = {
   name: 'envoy.load_balancing_policies.random',
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3.Random',
+  messages: [RandomSchema],
   parse: (value) => localityConfig(fromBinary(RandomSchema, value).localityLbConfig),
   create: (_config, context) => ({
     update: (hosts) => ({ pick: () => hosts[Math.floor(context.random() * hosts.length)] }),

@@ -28,6 +28,7 @@ export function ringHashConfig(settings: { minimumRingSize?: number; maximumRing
 export const ringHash: LoadBalancerFactory<RingHashConfig> = {
   name: 'envoy.load_balancing_policies.ring_hash',
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash',
+  messages: [RingHashSchema],
   hashBased: true,
   parse(value) {
     const message = fromBinary(RingHashSchema, value);

@@ -14,6 +14,7 @@ export interface RoundRobinConfig extends LocalityAwareConfig {
 export const roundRobin: LoadBalancerFactory<RoundRobinConfig> = {
   name: 'envoy.load_balancing_policies.round_robin',
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin',
+  messages: [RoundRobinSchema],
   parse(value) {
     const message = fromBinary(RoundRobinSchema, value);
     return { ...localityConfig(message.localityLbConfig), ...parseSlowStart(message.slowStartConfig) };

@@ -87,7 +87,7 @@ function instanceOf(model: MeshModel, { namespace, workload }: NodeFacets, inbou
 }
 
 /** The WorkloadGroup of that name, else the Pod or WorkloadEntry. A workload that no file declares has the account `default` and no labels. */
-function facetsOf(model: MeshModel, { namespace, name }: NamespacedName): NodeFacets {
+export function facetsOf(model: MeshModel, { namespace, name }: NamespacedName): NodeFacets {
   const group = model.reader(() => undefined).workloadGroup(namespace, name);
   const isNamed = (object: ModelObject): object is Workload => object.type === 'workload' && object.namespace === namespace && object.name === name && object.via !== 'inline';
   const declared = group ?? [...model.objects()].find(isNamed);

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { CliError, exitCode } from './cli-error.js';
 import { bootstrapCommand } from './commands/bootstrap.js';
 import { caCommand } from './commands/ca.js';
+import { explainCommand } from './commands/explain.js';
 import { generateCommand } from './commands/generate.js';
 import { tokenCommand } from './commands/token.js';
 import { upCommand } from './commands/up.js';
@@ -16,7 +17,7 @@ export async function main(args: readonly string[], output: Output = { stdout: (
     .version((createRequire(import.meta.url)('../package.json') as { version: string }).version)
     .showHelpAfterError('(add --help for the options)');
   const print = (text: string) => output.stdout(text);
-  for (const command of [upCommand(output), validateCommand(output), generateCommand(output), bootstrapCommand(print), tokenCommand(print), caCommand(print)]) {
+  for (const command of [upCommand(output), validateCommand(output), generateCommand(output), explainCommand(output), bootstrapCommand(print), tokenCommand(print), caCommand(print)]) {
     program.addCommand(command);
   }
   inherit(program, output);

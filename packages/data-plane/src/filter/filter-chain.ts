@@ -18,7 +18,8 @@ export interface FilterRoute {
 
 /** The filters that run for requests of one route. */
 export interface RouteFilters {
-  start(): StreamFilters;
+  /** `verdict` is told what each filter said; live requests give none. */
+  start(verdict?: (filter: string, verdict: string) => void): StreamFilters;
 }
 
 /** The filters of one request. */
@@ -66,6 +67,14 @@ export class FilterChain {
     return memo.filters;
   }
 
+  /** The filters that do not run on a route, and why, for `weft explain`. The terminal one, which stands for the engine, is left out. */
+  idle(route: FilterRoute): { name: string; why: string }[] {
+    return this.#entries.flatMap((entry) => {
+      const made = entry.config.factory.terminal ? undefined : makerOf(entry, route);
+      return typeof made === 'string' ? [{ name: entry.config.name, why: made }] : [];
+    });
+  }
+
   /** Idempotent. State that no later chain took over is closed. */
   close(): void {
     if (this.#closed) return;
@@ -75,19 +84,24 @@ export class FilterChain {
   }
 
   #compose(route: FilterRoute): RouteFilters | undefined {
-    const makers = this.#entries.flatMap(({ config, instance }) => {
-      const override = route.filterOverrides(config.name);
-      if (override === disabledFilter || (config.disabled && override === undefined)) return [];
-      const { filterInfo } = route;
-      const overrides = filterInfo.overrides(config.name).filter((level) => level !== enabledFilter && level !== disabledFilter);
-      const make = instance.filter.forRoute(config.config, override === enabledFilter ? undefined : override, { overrides, metadata: filterInfo.metadata, rateLimits: filterInfo.rateLimits });
-      return make ? [{ name: config.name, make }] : [];
+    const makers = this.#entries.flatMap((entry) => {
+      const make = makerOf(entry, route);
+      return typeof make === 'function' ? [{ name: entry.config.name, make }] : [];
     });
     if (makers.length === 0) return undefined;
     const names = makers.map(({ name }) => name);
     const make = makers.map((maker) => maker.make);
-    return { start: () => new RunningFilters(names, make.map(started)) };
+    return { start: (verdict) => new RunningFilters(names, make.map(started), verdict) };
   }
+}
+
+/** What runs of one filter on a route, or why nothing does. */
+function makerOf({ config, instance }: Entry, route: FilterRoute): (() => StreamFilter) | 'disabled' | 'nothing to do' {
+  const override = route.filterOverrides(config.name);
+  if (override === disabledFilter || (config.disabled && override === undefined)) return 'disabled';
+  const { filterInfo } = route;
+  const overrides = filterInfo.overrides(config.name).filter((level) => level !== enabledFilter && level !== disabledFilter);
+  return instance.filter.forRoute(config.config, override === enabledFilter ? undefined : override, { overrides, metadata: filterInfo.metadata, rateLimits: filterInfo.rateLimits }) ?? 'nothing to do';
 }
 
 /** What the filters of a configuration call, by name. */
@@ -100,10 +114,12 @@ const started = (make: () => StreamFilter): StreamFilter => make();
 class RunningFilters implements StreamFilters {
   readonly #names: readonly string[];
   readonly #filters: readonly StreamFilter[];
+  readonly #verdict: ((filter: string, verdict: string) => void) | undefined;
   #reached = 0;
   #completed = false;
 
-  constructor(names: readonly string[], filters: readonly StreamFilter[]) {
+  constructor(names: readonly string[], filters: readonly StreamFilter[], verdict: ((filter: string, verdict: string) => void) | undefined) {
+    this.#verdict = verdict;
     this.#names = names;
     this.#filters = filters;
   }
@@ -118,8 +134,9 @@ class RunningFilters implements StreamFilters {
       try {
         result = filter.decodeHeaders?.(head, info);
       } catch (error) {
-        return failed(this.#names[index] as string, error);
+        result = failed(this.#names[index] as string, error);
       }
+      if (this.#verdict) result = told(this.#names[index] as string, result, this.#verdict);
       if (result instanceof Promise) {
         return result.then((reply) => reply ?? this.decode(head, info), (error: unknown) => failed(this.#names[index] as string, error));
       }
@@ -137,6 +154,15 @@ class RunningFilters implements StreamFilters {
     this.#completed = true;
     for (const filter of this.#filters) filter.onComplete?.(info);
   }
+}
+
+function told(name: string, result: FilterResult, verdict: (filter: string, verdict: string) => void): FilterResult {
+  if (!(result instanceof Promise)) {
+    verdict(name, result ? `${result.status} ${result.details}` : 'continue');
+    return result;
+  }
+  verdict(name, 'waits');
+  return result.then((reply) => told(name, reply, verdict));
 }
 
 function failed(name: string, cause: unknown): LocalReply {

@@ -34,6 +34,8 @@ export interface HttpFilterFactory<Config = unknown, Override = Config> {
 export interface FilterContext {
   /** Uniform in [0, 1). */
   random(): number;
+  /** Where numbers are given instead of drawn (`weft explain`): the given one, modulo n. */
+  randomBelow?(n: number): number;
   now(): number;
   setTimeout(run: () => void, ms: number): { cancel(): void };
   /** Where filters count; absent in tests. */

@@ -3,6 +3,7 @@ import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js'
 import type { RequestHead } from '../stream/request-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import type { Downstream } from './downstream.js';
+import type { RequestRecorder } from './request-recorder.js';
 
 export interface OutboundEngine {
   /**
@@ -24,6 +25,8 @@ export type Lookup =
 export interface StreamOptions {
   /** Absolute, performance.now() based: the caller's own deadline (gRPC). The earlier of it and the route's timeout ends the request. */
   deadline?: number;
+  /** `weft explain`'s. */
+  recorder?: RequestRecorder;
 }
 
 export interface OutboundStream {

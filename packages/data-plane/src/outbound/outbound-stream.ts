@@ -18,6 +18,7 @@ import type { Downstream } from './downstream.js';
 import { callerGone, clusterNotFound, durationTimeout, responseTimeout, routeNotFound } from './local-replies.js';
 import type { OutboundStream, StreamOptions } from './outbound-engine.js';
 import { outboundInfo } from './outbound-info.js';
+import type { RequestRecorder } from './request-recorder.js';
 import { RetryState } from './retry-state.js';
 import { shadow } from './shadow.js';
 import { timeoutsOf, type Timeouts } from './timeouts.js';
@@ -49,6 +50,8 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
   #completed = false;
   #durationTimer: Timer | undefined;
   #routeTimer: Timer | undefined;
+  /** Of `weft explain`; live requests have none. */
+  readonly #recorder: RequestRecorder | undefined;
   /** Of the inbound request that this one is made for. */
   readonly #context: RequestContext | undefined;
   readonly #onContextAbort: (() => void) | undefined;
@@ -58,6 +61,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
     this.#snapshot = snapshot;
     this.#head = head;
     this.#downstream = downstream;
+    this.#recorder = options?.recorder;
     const context = currentContext();
     this.#context = context;
     this.#callerDeadline = Math.min(options?.deadline ?? Infinity, context?.deadline ?? Infinity);
@@ -73,9 +77,11 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
   run(): void {
     if (this.#context?.signal?.aborted) return this.#reply(callerGone(this.#context.signal.reason));
     // 2. The route, on the head as the application wrote it. The weighted cluster is chosen here, once: retries stay on it.
-    const route = this.#snapshot.routes.select(this.#head, this.info);
+    const recorder = this.#recorder;
+    const route = this.#snapshot.routes.select(this.#head, this.info, recorder);
     if (!route) return this.#reply(routeNotFound);
     this.#route = route;
+    recorder?.routed(route);
     this.info.routeName = route.entry.name;
     // Known to filters and metrics: a fault may be meant for one upstream cluster only, and counts for its service.
     this.info.clusterName = route.cluster ?? '';
@@ -85,7 +91,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
     //    Once a request, not once an attempt: a retry must not be aborted or delayed by the same fault again.
     const filters = this.#snapshot.filters.forRoute(route);
     if (!filters) return this.#forward(route);
-    this.#filters = filters.start();
+    this.#filters = filters.start(recorder?.verdict);
     const result = this.#filters.decode(this.#head, this.info);
     if (result === undefined) return this.#forward(route);
     if (!(result instanceof Promise)) return this.#reply(result);
@@ -147,7 +153,8 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
       hash = result.hash;
       this.#setCookies = result.setCookies;
     }
-    applyRequestMutations(head, route, this.info);
+    this.#recorder?.forwarding({ timeouts, retry, hash });
+    applyRequestMutations(head, route, this.info, this.#recorder?.requestEdits);
     rewrite(head, route);
     // 8. The attempts: one after the other, until one of them answers (attempts.ts).
     const attempts = new Attempts(this, this.#services, { info: this.info, head, cluster: this.#cluster, route, action, timeouts, deadline, retry, hash });
@@ -165,7 +172,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
     const trace = this.#trace;
     const services = this.#services;
     shadow(mirrors, this.#head, this.#downstream, (send) => (trace ? trace.run(send) : send()), {
-      clusters: this.#snapshot.clusters, clock: services.clock, random: () => services.random(), hash, deadline, timeoutMs: routeMs, idleTimeoutMs: idleMs,
+      clusters: this.#snapshot.clusters, clock: services.clock, random: () => services.random(), info: this.info, hash, deadline, timeoutMs: routeMs, idleTimeoutMs: idleMs,
     });
   }
 
@@ -235,7 +242,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
 
   #editResponse(head: ResponseHead): void {
     const route = this.#route;
-    if (route && route.responseMutations.length > 0) applyResponseMutations(head, route, this.info, this.#head);
+    if (route && route.responseMutations.length > 0) applyResponseMutations(head, route, this.info, this.#head, this.#recorder?.responseEdits);
     if (this.#setCookies) for (const cookie of this.#setCookies) head.headers.add('set-cookie', cookie);
   }
 

@@ -85,6 +85,11 @@ export class RetryState {
     return this.#made;
   }
 
+  /** Retries that are left. */
+  get left(): number {
+    return this.#left;
+  }
+
   /** Takes one retry and a place among the cluster's concurrent ones. Undefined, or the flag that says why there is none. */
   take(cluster: Pick<UpstreamCluster, 'beginRetry' | 'endRetry'>, priority: RoutePriority): ResponseFlag | undefined {
     if (this.#left === 0) return 'URX';

@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import { testStream } from './test-stream.js';
 
+/** A source from which this number is drawn, and no other. */
+const halves = (number: number) => {
+  const left = [0, number / 2 ** 26];
+  return () => left.shift()!;
+};
 const mirrors = [{ cluster: 'mirror' }];
 const unavailable = { status: 503, body: '', details: 'no_healthy_upstream' } as const;
 
@@ -22,11 +27,10 @@ test('the body has to be whole first', () => {
   expect(downstream.mirrors.length).toBe(1);
 });
 
-test('each mirror has a fraction of its own', () => {
-  const rolls = [0.1, 0.9, 0.05];
-  const fraction = { numerator: 10, denominator: 100 };
-  const random = () => rolls.shift() ?? 0.5;
-  expect(testStream({ random, action: { mirrors: [{ cluster: 'mirror', fraction }, { cluster: 'mirror', fraction }, { cluster: 'mirror', fraction }] } }).downstream.mirrors.length).toBe(1);
+test('each mirror has a fraction of its own, of the request\'s one random number', () => {
+  const of = (numerator: number) => ({ cluster: 'mirror', fraction: { numerator, denominator: 100 } });
+  const mirrored = (number: number) => testStream({ random: halves(number), action: { mirrors: [of(10), of(50), of(90)] } }).downstream.mirrors.length;
+  expect([5, 49, 50, 89, 90, 1005].map(mirrored)).toEqual([3, 2, 1, 1, 0, 3]);
 });
 
 test('the mirror\'s outcome is its own cluster\'s, and held until its answer is through', () => {

@@ -1,10 +1,11 @@
 // Mirrored requests (`request_mirror_policies`): copies that are sent and forgotten. Envoy's rules, source/common/router/shadow_writer_impl.cc.
 import type { Clock, Timer } from '@weft/spiffe';
-import type { FractionConfig } from '../resource/matcher-config.js';
 import type { ForwardActionConfig } from '../resource/route-config.js';
+import { randomBelow } from '../route/random-value.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, UpstreamFailure } from '../stream/response-head.js';
+import type { StreamInfo } from '../stream/stream-info.js';
 import { Host, type HostCluster } from '../upstream/host.js';
 import type { Downstream, MirrorAttempt } from './downstream.js';
 import { UpstreamRequest, type AttemptOwner } from './upstream-request.js';
@@ -13,6 +14,8 @@ export interface ShadowOptions {
   readonly clusters: OutboundListenerSnapshot['clusters'];
   readonly clock: Clock;
   random(): number;
+  /** Of the request that is mirrored: its random number decides. */
+  readonly info: StreamInfo;
   /** Of the request that is mirrored: mirrored sessions stay on one host, too. */
   readonly hash: bigint | undefined;
   readonly deadline: number;
@@ -23,7 +26,7 @@ export interface ShadowOptions {
 
 /** Sends each mirror that its fraction chooses, as soon as the body is whole. `head` is as it is sent to the primary. */
 export function shadow(mirrors: ForwardActionConfig['mirrors'], head: RequestHead, downstream: Downstream, run: (send: () => void) => void, options: ShadowOptions): void {
-  const chosen = mirrors.filter(({ fraction }) => fraction === undefined || falls(fraction, options.random));
+  const chosen = mirrors.filter(({ fraction }) => fraction === undefined || randomBelow(options.info, fraction.denominator, options.random) < fraction.numerator);
   if (chosen.length === 0) return;
   // Now, not when the body is whole: the attempts of the primary may change theirs until then.
   const copies = chosen.map(({ cluster }) => ({ cluster, head: shadowHead(head) }));
@@ -40,10 +43,6 @@ export function shadow(mirrors: ForwardActionConfig['mirrors'], head: RequestHea
 /** `a:80` becomes `a-shadow:80`, so that the mirror's own logs tell copies from requests. */
 function shadowHead(head: RequestHead): RequestHead {
   return { ...head, authority: head.authority.replace(/(?::\d+)?$/, (port) => `-shadow${port}`), headers: head.headers.clone() };
-}
-
-function falls({ numerator, denominator }: FractionConfig, random: () => number): boolean {
-  return Math.floor(random() * denominator) < numerator;
 }
 
 const nobody: AttemptOwner = {

@@ -19,16 +19,18 @@ export interface DecoderOptions {
   readonly loadBalancers: readonly LoadBalancerFactory[];
   readonly certificateProviders: CertificateProviders;
   readonly policy: EndpointPolicy;
+  /** Default: filters that are not for clients are refused. */
+  readonly clientSide?: 'client' | 'any';
 }
 
 /** @throws {TypeError} where two filters claim a name or a type. */
-export function makeDecoders({ filters: ownFilters, loadBalancers: ownLoadBalancers, certificateProviders, policy }: DecoderOptions) {
+export function makeDecoders({ filters: ownFilters, loadBalancers: ownLoadBalancers, certificateProviders, policy, clientSide = 'client' }: DecoderOptions) {
   const filters = new HttpFilterRegistry([...builtinFilters, ...ownFilters]);
   const loadBalancers = [...builtinLoadBalancers, ...ownLoadBalancers];
   return {
     loadBalancers,
     types: {
-      clientListener: listenerType({ filters, side: 'client', certificateProviders }),
+      clientListener: listenerType({ filters, side: clientSide, certificateProviders }),
       serverListener: listenerType({ filters, side: 'server', certificateProviders }),
       routeConfiguration: routeConfigurationType({ filters }),
       cluster: clusterType({ loadBalancers, certificateProviders, policy }),

@@ -15,7 +15,8 @@ import { typeNameOf } from './value.js';
 const fields = knownFields(HttpFilterSchema, ['name', 'typed_config', 'is_optional', 'disabled'], [], ['config_discovery']);
 const overrideFields = knownFields(FilterConfigSchema, ['config', 'is_optional', 'disabled']);
 
-export type Side = 'client' | 'server';
+/** `any`: only looked at, whoever it is for (`weft explain`). */
+export type Side = 'client' | 'server' | 'any';
 
 /** Filter factories by the types they read. */
 export class HttpFilterRegistry {
@@ -75,7 +76,7 @@ function decodeHttpFilter(filter: HttpFilter, side: Side, registry: HttpFilterRe
   const config = unwrapTypedStruct(filter.configType.value, typedPath, registry.messages, report);
   if (!config) return undefined;
   const factory = registry.get(config.typeUrl);
-  if (!factory || !factory.sides.includes(side)) {
+  if (!factory || (side !== 'any' && !factory.sides.includes(side))) {
     if (!filter.isOptional) report.add(typedPath, factory ? `the filter ${factory.name} is not for ${side}s` : `no filter reads ${nameOf(config.typeUrl) || 'an empty type'}`);
     return undefined;
   }

@@ -38,7 +38,7 @@ export function listenerType({ filters, side, certificateProviders }: ListenerTy
       const report = new Report();
       report.check(fields, listener, '');
       if (listener.name === '') report.add('name', 'must not be empty');
-      const resource = side === 'client' ? decodeClient(listener, filters, report) : decodeServer(listener, filters, certificateProviders, report);
+      const resource = side !== 'server' ? decodeClient(listener, side, filters, report) : decodeServer(listener, filters, certificateProviders, report);
       report.finish(`Listener ${listener.name}`);
       return { name: listener.name, resource: deepFreeze(resource) };
     },
@@ -46,10 +46,10 @@ export function listenerType({ filters, side, certificateProviders }: ListenerTy
 }
 
 // A Listener may carry both sides; each reads its own half.
-function decodeClient(listener: Listener, filters: HttpFilterRegistry, report: Report): ListenerConfig {
+function decodeClient(listener: Listener, side: Side, filters: HttpFilterRegistry, report: Report): ListenerConfig {
   const any = listener.apiListener?.apiListener;
   if (!any) report.add('api_listener', 'is required: this name was dialled by a client');
-  const api = any && decodeHttpConnectionManager(any, 'client', filters, 'api_listener.api_listener', report);
+  const api = any && decodeHttpConnectionManager(any, side, filters, 'api_listener.api_listener', report);
   return { name: listener.name, ...(api && { api }), filterChains: [], ...described(listener) };
 }
 

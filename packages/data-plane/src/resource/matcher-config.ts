@@ -22,3 +22,33 @@ export interface FractionConfig {
   numerator: number;
   denominator: number;
 }
+
+export interface CookieMatcherConfig {
+  name: string;
+  matcher: StringMatcherConfig;
+  invert: boolean;
+}
+
+/** Of dynamic metadata: what the filter left at that path. */
+export interface MetadataMatcherConfig {
+  filter: string;
+  path: readonly string[];
+  value: ValueMatcherConfig;
+  invert: boolean;
+}
+
+export type ValueMatcherConfig =
+  | { kind: 'null' }
+  /** In [start, end), or the number itself where both are the same. */
+  | { kind: 'number'; start: number; end: number }
+  | { kind: 'string'; matcher: StringMatcherConfig }
+  | { kind: 'bool'; value: boolean }
+  | { kind: 'present'; present: boolean }
+  /** A list that holds one which matches. */
+  | { kind: 'one-of'; value: ValueMatcherConfig }
+  | { kind: 'any-of'; values: readonly ValueMatcherConfig[] };
+
+export interface FilterStateMatcherConfig {
+  key: string;
+  matcher: StringMatcherConfig;
+}

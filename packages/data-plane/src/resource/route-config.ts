@@ -1,6 +1,6 @@
 // RouteConfiguration, decoded: frozen plain data with Envoy's field names in camelCase. Durations are milliseconds.
-import type { FractionConfig, HeaderMatcherConfig, QueryParameterMatcherConfig } from './matcher-config.js';
 import type { RateLimitConfig } from './rate-limit-config.js';
+import type { CookieMatcherConfig, FilterStateMatcherConfig, FractionConfig, HeaderMatcherConfig, MetadataMatcherConfig, QueryParameterMatcherConfig } from './matcher-config.js';
 
 export interface RouteConfigurationConfig {
   name: string;
@@ -39,12 +39,18 @@ export interface RouteMatchConfig {
   path:
     | { kind: 'prefix' | 'exact' | 'path-separated-prefix'; value: string; caseSensitive: boolean }
     | { kind: 'regex'; value: string }
-    | { kind: 'uri-template'; value: string };
+    | { kind: 'uri-template'; value: string }
+    /** CONNECT requests, whatever their target. */
+    | { kind: 'connect' };
   headers: readonly HeaderMatcherConfig[];
   queryParameters: readonly QueryParameterMatcherConfig[];
   runtimeFraction?: FractionConfig;
   grpc: boolean;
   tlsPresented?: boolean;
+  tlsValidated?: boolean;
+  cookies?: readonly CookieMatcherConfig[];
+  dynamicMetadata?: readonly MetadataMatcherConfig[];
+  filterState?: readonly FilterStateMatcherConfig[];
 }
 
 export type RouteActionConfig =

@@ -56,6 +56,7 @@ export function problemsOf(type: ResourceType<unknown>, bytes: Uint8Array): stri
 export const ads = { configSourceSpecifier: { case: 'ads', value: {} } } as const;
 export const router = { name: 'router', configType: { case: 'typedConfig', value: packAny(RouterSchema, {}) } } as const;
 export const fault = { name: 'fault', configType: { case: 'typedConfig', value: packAny(HTTPFaultSchema, {}) } } as const;
+export const faultConfig = (init: Init<typeof HTTPFaultSchema> = {}) => packAny(HTTPFaultSchema, init as never);
 export const rbac = { name: 'rbac', configType: { case: 'typedConfig', value: packAny(RBACFilterSchema, {}) } } as const;
 export const rds = { case: 'rds', value: { configSource: ads, routeConfigName: 'routes' } } as const;
 

@@ -1,6 +1,8 @@
 // Which cluster a route forwards to. Chosen once a request: attempts of one request never move between weighted clusters.
 import type { ForwardActionConfig, WeightedClusterConfig } from '../resource/route-config.js';
 import type { RequestHead } from '../stream/request-head.js';
+import type { StreamInfo } from '../stream/stream-info.js';
+import { randomBelow } from './random-value.js';
 import { requestHeader } from './request-header.js';
 
 type WeightedConfig = Extract<ForwardActionConfig['cluster'], { kind: 'weighted' }>;
@@ -21,8 +23,8 @@ export class WeightedClusters {
   }
 
   /** Index of the chosen cluster. */
-  choose(head: RequestHead): number {
-    let left = this.#number(head);
+  choose(head: RequestHead, info: StreamInfo): number {
+    let left = this.#number(head, info);
     for (let i = 0; i < this.#clusters.length; i++) {
       left -= (this.#clusters[i] as WeightedClusterConfig).weight;
       if (left < 0) return i;
@@ -30,12 +32,12 @@ export class WeightedClusters {
     return this.#clusters.length - 1;
   }
 
-  #number(head: RequestHead): number {
+  #number(head: RequestHead, info: StreamInfo): number {
     if (this.#header !== '') {
       const given = requestHeader(head, this.#header);
       // Several proxies in a row agree on this number; what is no uint64 falls back to our own.
       if (given !== undefined && /^\d{1,20}$/.test(given)) return Number(BigInt(given) % BigInt(this.#total));
     }
-    return Math.floor(this.#random() * this.#total);
+    return randomBelow(info, this.#total, this.#random);
   }
 }

@@ -5,6 +5,7 @@ import type {
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import { plainRouteInfo, type RouteFilterInfo } from '../filter/route-filter-info.js';
+import type { StreamInfo } from '../stream/stream-info.js';
 import { WeightedClusters } from './cluster-specifier.js';
 import { compileHeaderMutation, type HeaderMutation } from './header-mutation.js';
 import { compileRedirect } from './redirect.js';
@@ -38,7 +39,7 @@ export interface SelectedRoute {
 }
 
 export interface CompiledRoute {
-  resolve(head: RequestHead): SelectedRoute;
+  resolve(head: RequestHead, info: StreamInfo): SelectedRoute;
 }
 
 interface Source {
@@ -69,7 +70,7 @@ export function compileRouteEntry(source: Source): CompiledRoute {
     case 'weighted': {
       const choice = new WeightedClusters(cluster, source.random);
       const routes = cluster.clusters.map((weighted) => selected(source, weighted.name, weighted));
-      return { resolve: (head) => routes[choice.choose(head)] as SelectedRoute };
+      return { resolve: (head, info) => routes[choice.choose(head, info)] as SelectedRoute };
     }
   }
 }

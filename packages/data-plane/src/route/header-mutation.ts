@@ -18,8 +18,16 @@ interface Addition {
 }
 
 export interface HeaderMutation {
-  applyToRequest(head: RequestHead, info: StreamInfo): void;
-  applyToResponse(response: ResponseHead, info: StreamInfo, head: RequestHead): void;
+  applyToRequest(head: RequestHead, info: StreamInfo, edits?: HeaderEdits): void;
+  applyToResponse(response: ResponseHead, info: StreamInfo, head: RequestHead, edits?: HeaderEdits): void;
+}
+
+/** Is told what edits really did; live requests have nobody to tell. */
+export interface HeaderEdits {
+  /** The header has this one value now. */
+  set(name: string, value: string): void;
+  append(name: string, value: string): void;
+  remove(name: string): void;
 }
 
 /** `undefined` where there is nothing to do. Throws for an unknown formatter or a header that must not be edited. */
@@ -33,33 +41,47 @@ export function compileHeaderMutation(config: HeaderMutationConfig, of: 'request
     keepEmpty,
   }));
   return {
-    applyToRequest(head, info) {
-      for (const name of remove) head.headers.remove(name);
+    applyToRequest(head, info, edits) {
+      for (const name of remove) removeFrom(head.headers, name, edits);
       const values = additions.map(({ value }) => value(head, info));
       additions.forEach((addition, i) => {
         const value = values[i] as string;
         if (value === '' && !addition.keepEmpty) return;
-        if (!setPseudo(head, addition.name, value)) add(head.headers, addition, value);
+        if (!setPseudo(head, addition.name, value)) add(head.headers, addition, value, edits);
+        else edits?.set(addition.name, value);
       });
     },
-    applyToResponse(response, info, head) {
-      for (const name of remove) response.headers.remove(name);
+    applyToResponse(response, info, head, edits) {
+      for (const name of remove) removeFrom(response.headers, name, edits);
       const values = additions.map(({ value }) => value(head, info, response));
       additions.forEach((addition, i) => {
         const value = values[i] as string;
-        if (value !== '' || addition.keepEmpty) add(response.headers, addition, value);
+        if (value !== '' || addition.keepEmpty) add(response.headers, addition, value, edits);
       });
     },
   };
 }
 
-function add(headers: HeaderMap, { name, action }: Addition, value: string): void {
+function removeFrom(headers: HeaderMap, name: string, edits: HeaderEdits | undefined): void {
+  headers.remove(name);
+  edits?.remove(name);
+}
+
+function add(headers: HeaderMap, { name, action }: Addition, value: string, edits: HeaderEdits | undefined): void {
   switch (action) {
-    case 'append-if-exists-or-add': return headers.add(name, value);
-    case 'overwrite-if-exists-or-add': return headers.set(name, value);
-    case 'add-if-absent': return headers.has(name) ? undefined : headers.add(name, value);
-    case 'overwrite-if-exists': return headers.has(name) ? headers.set(name, value) : undefined;
+    case 'append-if-exists-or-add':
+      headers.add(name, value);
+      return edits?.append(name, value);
+    case 'add-if-absent':
+      if (headers.has(name)) return;
+      break;
+    case 'overwrite-if-exists':
+      if (!headers.has(name)) return;
+      break;
+    case 'overwrite-if-exists-or-add':
   }
+  headers.set(name, value);
+  edits?.set(name, value);
 }
 
 const settable = new Set([':authority', ':path', ':method', 'host']);

@@ -7,6 +7,8 @@ export function compilePathMatcher(path: RouteMatchConfig['path']): StringPredic
   switch (path.kind) {
     case 'regex': return compileRegex(path.value);
     case 'uri-template': return compileUriTemplate(path.value);
+    // Not a matter of the path: route-match.ts looks at the method.
+    case 'connect': return () => true;
   }
   const fold = !path.caseSensitive;
   const value = fold ? path.value.toLowerCase() : path.value;

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { HashPolicyConfig } from '../resource/route-config.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
+import { cookie } from './cookie-matcher.js';
 import { queryParameter } from './query-matcher.js';
 import { compileRegexRewrite } from './regex.js';
 import { requestHeader } from './request-header.js';
@@ -60,18 +61,6 @@ function compilePolicy(policy: HashPolicyConfig): (head: RequestHead, info: Stre
 }
 
 const processId = randomUUID();
-
-function cookie(head: RequestHead, name: string): string | undefined {
-  for (const header of head.headers.all('cookie')) {
-    for (const pair of header.split(';')) {
-      const equals = pair.indexOf('=');
-      if (equals === -1 || pair.slice(0, equals).trim() !== name) continue;
-      const value = pair.slice(equals + 1).trim();
-      return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
-    }
-  }
-  return undefined;
-}
 
 /** Without a ttl no cookie is made (Envoy: the policy then yields no hash). */
 function newCookie({ name, path, ttlMs }: Extract<HashPolicyConfig, { kind: 'cookie' }>, setCookies: string[]): string | undefined {

@@ -12,7 +12,7 @@ export function compilePathRewrite(match: RouteMatchConfig['path'], action: { pr
   const { prefixRewrite, regexRewrite } = action;
   if (prefixRewrite !== undefined && prefixRewrite !== '') {
     if (regexRewrite) throw new Error('prefix_rewrite and regex_rewrite exclude each other');
-    if (match.kind === 'regex' || match.kind === 'uri-template') return (path) => prefixRewrite + path.slice(pathOnly(path).length);
+    if (match.kind === 'regex' || match.kind === 'uri-template' || match.kind === 'connect') return (path) => prefixRewrite + path.slice(pathOnly(path).length);
     const { length } = match.value;
     return (path) => prefixRewrite + path.slice(length);
   }

@@ -5,14 +5,24 @@ import { pathOnly, type RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import { compileRouteEntry, type CompiledRoute, type SelectedRoute } from './compiled-route.js';
+import type { HeaderEdits } from './header-mutation.js';
 import { compileRouteMatch, type RouteMatch } from './route-match.js';
+import { explainVirtualHosts, routeLabel } from './explain-routes.js';
 import { VirtualHostMatcher } from './virtual-host-matcher.js';
 
 export type { SelectedRoute } from './compiled-route.js';
 export { rewriteForHost } from './rewrite.js';
 
 interface CompiledVirtualHost {
-  readonly routes: readonly { readonly matches: RouteMatch; readonly route: CompiledRoute }[];
+  readonly config: VirtualHostConfig;
+  readonly routes: readonly { readonly match: RouteMatch; readonly route: CompiledRoute }[];
+}
+
+/** Is told how a route is found, for `weft explain`. */
+export interface RouteObserver {
+  /** What did not match: the matcher that said no, with what it asks for and what the request has. */
+  readonly why: (line: string) => void;
+  inVirtualHost(virtualHost: VirtualHostConfig): void;
 }
 
 /** Throws with the path of the field where a matcher, formatter, domain or weight is invalid. */
@@ -20,11 +30,13 @@ export class RouteTable {
   readonly name: string;
   /** Every cluster that a request may be sent or mirrored to; those named by a header are not known before. */
   readonly clusterNames: ReadonlySet<string>;
+  readonly #config: RouteConfigurationConfig;
   readonly #virtualHosts: VirtualHostMatcher<CompiledVirtualHost>;
 
   constructor(config: RouteConfigurationConfig, options?: { random?: () => number }) {
     const random = options?.random ?? Math.random;
     this.name = config.name;
+    this.#config = config;
     this.#virtualHosts = new VirtualHostMatcher({ ignorePort: config.ignorePortInHostMatching });
     config.virtualHosts.forEach((virtualHost, i) => {
       const path = `virtual_hosts[${i}]`;
@@ -34,20 +46,28 @@ export class RouteTable {
     this.clusterNames = namesOfClusters(config);
   }
 
-  /** `undefined`: no route (404, NR). */
-  select(head: RequestHead, info: StreamInfo): SelectedRoute | undefined {
+  /** `undefined`: no route (404, NR). Live requests have no observer. */
+  select(head: RequestHead, info: StreamInfo, observer?: RouteObserver): SelectedRoute | undefined {
     const virtualHost = this.#virtualHosts.find(head.authority);
+    if (observer) explainVirtualHosts(this.#config, head.authority, virtualHost?.config, observer.why);
     if (virtualHost === undefined) return undefined;
+    observer?.inVirtualHost(virtualHost.config);
     const path = pathOnly(head.path);
-    for (const { matches, route } of virtualHost.routes) if (matches(path, head, info)) return route.resolve(head);
+    const { routes } = virtualHost;
+    for (let i = 0; i < routes.length; i++) {
+      const { match, route } = routes[i]!;
+      if (match.matches(path, head, info)) return route.resolve(head, info);
+      observer?.why(`route ${routeLabel(virtualHost.config.routes[i]!, i)}: ${match.refusal(path, head, info)}`);
+    }
     return undefined;
   }
 }
 
 function compileVirtualHost(config: RouteConfigurationConfig, virtualHost: VirtualHostConfig, path: string, random: () => number): CompiledVirtualHost {
   return {
+    config: virtualHost,
     routes: virtualHost.routes.map((entry, i) =>
-      at(`${path}.routes[${i}]`, () => ({ matches: compileRouteMatch(entry.match, random), route: compileRouteEntry({ config, virtualHost, entry, random }) }))),
+      at(`${path}.routes[${i}]`, () => ({ match: compileRouteMatch(entry.match, random), route: compileRouteEntry({ config, virtualHost, entry, random }) }))),
   };
 }
 
@@ -72,13 +92,13 @@ function namesOfClusters(config: RouteConfigurationConfig): ReadonlySet<string> 
 }
 
 /** Header edits of all levels, most specific first unless the configuration says otherwise. Before `rewrite`: formatters see the path as it came. */
-export function applyRequestMutations(head: RequestHead, route: SelectedRoute, info: StreamInfo): void {
-  for (const mutation of route.requestMutations) mutation.applyToRequest(head, info);
+export function applyRequestMutations(head: RequestHead, route: SelectedRoute, info: StreamInfo, edits?: HeaderEdits): void {
+  for (const mutation of route.requestMutations) mutation.applyToRequest(head, info, edits);
 }
 
 /** `request` is what `%REQ()%` reads. */
-export function applyResponseMutations(response: ResponseHead, route: SelectedRoute, info: StreamInfo, request: RequestHead): void {
-  for (const mutation of route.responseMutations) mutation.applyToResponse(response, info, request);
+export function applyResponseMutations(response: ResponseHead, route: SelectedRoute, info: StreamInfo, request: RequestHead, edits?: HeaderEdits): void {
+  for (const mutation of route.responseMutations) mutation.applyToResponse(response, info, request, edits);
 }
 
 /** Path and authority as they are sent, except `host_rewrite auto` (`rewriteForHost`). Once a request. */

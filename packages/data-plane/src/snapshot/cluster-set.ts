@@ -7,7 +7,7 @@ export class ClusterSet {
   #released = false;
 
   /** `onChange` is told when a cluster came, went or settled, never while this constructor runs. */
-  constructor(clusters: ClusterManager, names: Iterable<string>, onChange: () => void) {
+  constructor(clusters: Pick<ClusterManager, 'acquire'>, names: Iterable<string>, onChange: () => void) {
     let ready = false;
     this.#handles = [...names].map((name) => {
       const handle = clusters.acquire(name);

@@ -16,7 +16,7 @@ import type { OutboundListenerSnapshot } from './outbound-listener.js';
 
 export interface ListenerServices {
   xds: XdsClient;
-  clusters: ClusterManager;
+  clusters: Pick<ClusterManager, 'acquire'>;
   types: { listener: ResourceType<ListenerConfig>; routeConfiguration: ResourceType<RouteConfigurationConfig> };
   filterContext: FilterContext;
   /** Uniform in [0, 1). */
@@ -57,6 +57,11 @@ export class OutboundListenerEntry implements ListenerState {
       onAbsent: (reason) => this.#withdraw('absent', reason),
       onError: (error) => this.#fail(error),
     });
+  }
+
+  /** The connection manager that was decoded last. */
+  get http(): HttpConnectionManagerConfig | undefined {
+    return this.#http;
   }
 
   wait(signal?: AbortSignal): Promise<void> {

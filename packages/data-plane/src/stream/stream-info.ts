@@ -51,6 +51,10 @@ export interface StreamInfo {
   localReply?: LocalReply;
   /** Inbound only: which other spellings of a path reach the same handler. Absent: none. */
   router?: RouterSpelling;
+  /** What the route's fractions and weights are taken from; drawn at first use (route/random-value.ts). */
+  randomValue?: number | bigint;
+  /** Values that filters share, by key (Envoy's filter state, in its text form). */
+  filterState?: Map<string, string>;
   /** Dynamic metadata by filter name. */
   metadata?: Map<string, Readonly<Record<string, unknown>>>;
 }

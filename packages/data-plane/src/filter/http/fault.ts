@@ -92,7 +92,7 @@ class FaultFilter implements HttpFilter<FaultConfig> {
 
   /** A percentage from a header may only lower the configured one, in parts of the same denominator. */
   #draw({ numerator, denominator }: FractionConfig, fromHeader: number | undefined): boolean {
-    return Math.floor(this.#context.random() * denominator) < Math.min(numerator, fromHeader ?? numerator);
+    return (this.#context.randomBelow?.(denominator) ?? Math.floor(this.#context.random() * denominator)) < Math.min(numerator, fromHeader ?? numerator);
   }
 }
 

@@ -53,7 +53,7 @@ export class MeshClient {
     this.#transport = new HttpTransport({ tls });
     this.#grpcTransport = new GrpcTransport({ tls });
     const counted = { engine, mirrors: this.#mirrors, started: (running: Running) => this.#inFlight.add(running), ended: (running: Running) => this.#inFlight.remove(running), closed: () => this.#closing !== undefined };
-    const exchange: ExchangeServices = { ...counted, transport: this.#transport };
+    const exchange: ExchangeServices = { ...counted, transport: this.#transport, replayBytes };
     const passage = new Passage(engine, outboundTrafficPolicy);
     this.#engine = engine;
     this.#passage = passage;

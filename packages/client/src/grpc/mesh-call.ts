@@ -1,9 +1,10 @@
 // One call of the application: grpc-js's Call on one side, the engine's port on the other. All four kinds of calls.
-import { grpc, grpcStatusOf, HeaderMap, MeshError, UpstreamConnectError, type Downstream, type GrpcTransport, type LocalReply, type Lookup, type MirrorAttempt, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
+import { grpc, grpcStatusOf, HeaderMap, MeshError, UpstreamConnectError, type BodyPipe, type Downstream, type GrpcTransport, type LocalReply, type Lookup, type MirrorAttempt, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
 import type { Running } from '../in-flight.js';
 import type { Mirrors } from '../mirrors.js';
 import { CallAttempt, type AttemptListener } from './call-attempt.js';
 import type { Call, CallCredentials, InterceptingListener, MessageContext, Metadata, StatusObject } from './call-types.js';
+import { FilteredRequest, FilteredResponse } from './filtered-messages.js';
 import { MessageQueue } from './message-queue.js';
 import { headersOf, metadataOf } from './metadata.js';
 
@@ -46,7 +47,9 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   readonly #services: CallServices;
   readonly #options: CallOptions;
   readonly #number = ++numberOfCalls;
-  readonly #queue = new MessageQueue(replayBytes);
+  #queue = new MessageQueue(replayBytes);
+  #filteredRequest: FilteredRequest | undefined;
+  #filteredResponse: FilteredResponse | undefined;
   /** While the name is looked up. */
   #waiting: AbortController | undefined;
   #listener: InterceptingListener | undefined;
@@ -88,12 +91,15 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
     if (maxSendBytes >= 0 && message.length > maxSendBytes) {
       return this.cancelWithStatus(grpc.status.RESOURCE_EXHAUSTED, `the message of ${message.length} bytes is longer than the ${maxSendBytes} that may be sent`);
     }
-    this.#queue.add({ message, flags: context.flags, callback: context.callback });
+    const outgoing = { message, flags: context.flags, callback: context.callback };
+    if (this.#filteredRequest) return this.#filteredRequest.write(outgoing);
+    this.#queue.add(outgoing);
     this.#attempt?.pump();
   }
 
   halfClose(): void {
     if (this.#outside) return this.#outside.halfClose();
+    if (this.#filteredRequest) return this.#filteredRequest.end();
     this.#queue.close();
     this.#attempt?.pump();
   }
@@ -138,7 +144,29 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
     return !this.#committed && this.#queue.replayable;
   }
 
+  /** Whether the application will send a message nobody knows before it did. */
+  readonly hasBody = true;
+
+  readBody(pipe: BodyPipe): void {
+    const given = this.#queue;
+    this.#queue = new MessageQueue(replayBytes);
+    this.#filteredRequest = new FilteredRequest(pipe, this.#queue, () => this.#attempt?.pump());
+    for (let i = 0; i < given.length; i++) this.#filteredRequest.write(given.get(i)!);
+    if (given.closed) this.#filteredRequest.end();
+  }
+
+  filterResponse(pipe: BodyPipe): void {
+    this.#filteredResponse = new FilteredResponse(pipe, {
+      read: () => this.#attempt?.call.startRead(),
+      onMessage: (message) => void (this.#over || this.#listener!.onReceiveMessage(message)),
+      onEnd: (trailers) => {
+        if (this.#close()) this.#listener!.onReceiveStatus(statusOf(trailers));
+      },
+    });
+  }
+
   connect(attempt: UpstreamAttempt): void {
+    this.#filteredRequest?.open();
     this.#connect(attempt, this.#queue, this);
   }
 
@@ -195,6 +223,7 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
     this.#committed = true;
     this.#queue.commit();
     this.#listener!.onReceiveMetadata(metadata);
+    this.#filteredResponse?.open();
     this.#read();
   }
 
@@ -204,11 +233,13 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
     if (maxReceiveBytes >= 0 && message.length > maxReceiveBytes) {
       return this.cancelWithStatus(grpc.status.RESOURCE_EXHAUSTED, `Received message larger than max (${message.length} vs ${maxReceiveBytes})`);
     }
-    this.#listener!.onReceiveMessage(message);
+    if (this.#filteredResponse) this.#filteredResponse.receive(message);
+    else this.#listener!.onReceiveMessage(message);
   }
 
   onStatus(attempt: CallAttempt, status: StatusObject): void {
     // grpc-js tells it in a turn of its own already.
+    if (attempt === this.#attempt && this.#filteredResponse) return this.#filteredResponse.end(trailersOf(status));
     if (attempt === this.#attempt && this.#close()) this.#listener!.onReceiveStatus(status);
   }
 
@@ -266,7 +297,8 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   #read(): void {
     if (!this.#readWanted || !this.#committed) return;
     this.#readWanted = false;
-    this.#attempt!.call.startRead();
+    if (this.#filteredResponse) this.#filteredResponse.want();
+    else this.#attempt!.call.startRead();
   }
 
   #end(status: StatusObject): void {
@@ -282,4 +314,19 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
     this.#services.ended(this);
     return true;
   }
+}
+
+function trailersOf({ code, details, metadata }: StatusObject): HeaderMap {
+  const trailers = headersOf(metadata);
+  trailers.set('grpc-status', String(code));
+  if (details !== '') trailers.set('grpc-message', details);
+  return trailers;
+}
+
+function statusOf(trailers: HeaderMap): StatusObject {
+  const code = Number(trailers.get('grpc-status') ?? 2);
+  const details = trailers.get('grpc-message') ?? '';
+  trailers.remove('grpc-status');
+  trailers.remove('grpc-message');
+  return { code, details, metadata: metadataOf(trailers) };
 }

@@ -19,6 +19,8 @@ export class MessageQueue {
   #sent = 0;
   bytes = 0;
   closed = false;
+  /** Told when the present attempt has sent all there is. */
+  onDrained: (() => void) | undefined;
 
   /** @param limit bytes kept for another attempt. */
   constructor(limit: number) {
@@ -27,6 +29,10 @@ export class MessageQueue {
 
   get replayable(): boolean {
     return !this.#forgetting;
+  }
+
+  get drained(): boolean {
+    return this.#sent >= this.#messages.length;
   }
 
   get length(): number {
@@ -78,6 +84,7 @@ export class MessageQueue {
   /** The present attempt has sent all before `index`. */
   sent(index: number): void {
     this.#sent = index;
+    if (this.onDrained && this.drained) this.onDrained();
     if (!this.#forgetting || this.#whenWhole) return;
     for (; this.#forgotten < index; this.#forgotten++) this.#messages[this.#forgotten] = undefined;
   }

@@ -1,17 +1,19 @@
 // One HTTP request of the application: the engine decides, this moves. Chunks go from the host's pool to the caller without passing the engine.
-import { HeaderMap, MeshError, type Downstream, type HttpTransport, type LocalReply, type MirrorAttempt, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
+import { HeaderMap, MeshError, type BodyPipe, type Downstream, type HttpTransport, type LocalReply, type MirrorAttempt, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
 import type { Dispatcher } from 'undici';
 import type { Running } from '../in-flight.js';
 import { AttemptHandler, type AttemptOwner } from './attempt-handler.js';
 import type { Mirrors } from '../mirrors.js';
 import { Mirror } from './mirror.js';
-import type { RequestBody } from './request-body.js';
+import { filteredBody, type RequestBody } from './request-body.js';
 import { headerObject, rawList, type HeaderObject, type RawHeaders } from './response-head.js';
 
 export interface ExchangeServices {
   readonly engine: OutboundEngine;
   readonly transport: HttpTransport;
   readonly mirrors: Mirrors;
+  /** Bytes of a streamed request body kept for retries. */
+  readonly replayBytes: number;
   /** Counts exchanges, so that closing can wait for them. */
   started(running: Running): void;
   ended(running: Running): void;
@@ -29,7 +31,7 @@ export interface ExchangeOptions {
 export abstract class HttpExchange implements Downstream, AttemptOwner, Running, Dispatcher.DispatchController {
   readonly #services: ExchangeServices;
   readonly head: RequestHead;
-  readonly body: RequestBody | undefined;
+  body: RequestBody | undefined;
   readonly #options: ExchangeOptions;
   #stream: OutboundStream | undefined;
   #attempt: AttemptHandler | undefined;
@@ -39,6 +41,9 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
   paused = false;
   #rawHeaders: RawHeaders = null;
   #rawTrailers: RawHeaders = null;
+  /** What the response's body passes on its way to the caller. */
+  #response: BodyPipe | undefined;
+  #received = false;
 
   constructor(services: ExchangeServices, head: RequestHead, body: RequestBody | undefined, options: ExchangeOptions) {
     this.#services = services;
@@ -72,6 +77,30 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
 
   get replayable(): boolean {
     return this.body?.replayable ?? true;
+  }
+
+  get hasBody(): boolean {
+    return this.body !== undefined;
+  }
+
+  describeBody({ headers }: RequestHead): void {
+    const { length, contentType } = this.body!;
+    if (length !== undefined && !headers.has('content-length')) headers.add('content-length', String(length));
+    if (contentType !== undefined && !headers.has('content-type')) headers.add('content-type', contentType);
+  }
+
+  readBody(pipe: BodyPipe): void {
+    const given = this.body!;
+    const { contentType } = given;
+    if (contentType !== undefined && !this.head.headers.has('content-type')) this.head.headers.add('content-type', contentType);
+    this.body = filteredBody(given, pipe, this.#services.replayBytes, (error) => this.callerFailed(error));
+  }
+
+  filterResponse(pipe: BodyPipe): void {
+    this.#response = pipe;
+    // Once all has been received, the connection carries another request.
+    const controller = () => (this.#received ? undefined : this.#attempt?.controller);
+    pipe.source = { pause: () => controller()?.pause(), resume: () => controller()?.resume() };
   }
 
   connect(attempt: UpstreamAttempt): void {
@@ -121,7 +150,7 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
   reply(reply: LocalReply): void {
     if (this.#over) return;
     if (reply.error) return this.fail(reply.error);
-    const body = Buffer.from(reply.body as string);
+    const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : bufferOf(reply.body);
     const headers = new HeaderMap();
     for (const [name, value] of reply.headers ?? []) headers.add(name, value);
     if (body.length > 0) {
@@ -133,7 +162,7 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
       this.emitHead(reply.status, headerObject(headers), '');
       if (body.length > 0 && this.head.method !== 'HEAD' && !this.#over) this.emitData(body);
     });
-    this.finish({}, []);
+    this.#finished({}, []);
   }
 
   breakOff(error: Error): void {
@@ -155,9 +184,22 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
   forwardHead(status: number, headers: HeaderObject, raw: RawHeaders, statusMessage: string): void {
     this.#rawHeaders = raw;
     this.guarded(() => this.emitHead(status, headers, statusMessage));
+    this.#response?.open({
+      data: (chunk) => {
+        this.#emit(bufferOf(chunk));
+        return !this.paused;
+      },
+      end: (trailers) => this.#finished(headerObject(trailers), trailers),
+    });
+    if (this.paused) this.#response?.pause();
   }
 
   forwardData(chunk: Buffer): void {
+    if (this.#response) this.#response.write(chunk);
+    else this.#emit(chunk);
+  }
+
+  #emit(chunk: Buffer): void {
     if (this.#over) return;
     try {
       this.emitData(chunk);
@@ -167,6 +209,12 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
   }
 
   finish(trailers: HeaderObject, raw: RawHeaders): void {
+    this.#received = true;
+    if (this.#response && !this.#over) this.#response.end(HeaderMap.from(trailers as Record<string, string>));
+    else this.#finished(trailers, raw);
+  }
+
+  #finished(trailers: HeaderObject, raw: RawHeaders): void {
     if (this.#over) return;
     this.#rawTrailers = raw;
     this.#end();
@@ -216,12 +264,14 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
 
   pause(): void {
     this.paused = true;
-    this.#attempt?.controller?.pause();
+    if (this.#response) this.#response.pause();
+    else this.#attempt?.controller?.pause();
   }
 
   resume(): void {
     this.paused = false;
-    this.#attempt?.controller?.resume();
+    if (this.#response) this.#response.resume();
+    else this.#attempt?.controller?.resume();
   }
 
   /** An application's handler that throws has given up its request. */
@@ -238,6 +288,10 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
     this.body?.close();
     this.#services.ended(this);
   }
+}
+
+function bufferOf(chunk: Uint8Array): Buffer {
+  return Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
 }
 
 /** undici: 0 is off; null and undefined mean its 300 s, which the mesh has already turned off at the pool. */

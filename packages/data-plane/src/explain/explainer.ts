@@ -3,6 +3,7 @@
 import type { Clock } from '@weft/spiffe';
 import type { FilterContext, HttpFilterFactory } from '../filter/http-filter.js';
 import { normalizePath } from '../inbound/path-normalization.js';
+import type { BodyPipe } from '../filter/body-pipe.js';
 import type { Downstream, UpstreamAttempt } from '../outbound/downstream.js';
 import { MeshNames } from '../outbound/mesh-names.js';
 import { OutboundRequest } from '../outbound/outbound-stream.js';
@@ -205,6 +206,16 @@ class Sink implements Downstream {
 
   get done(): boolean {
     return this.attempt !== undefined || this.answered !== undefined;
+  }
+
+  // Bodies are not explained: what filters do to them no route depends on.
+  readonly hasBody = false;
+
+  readBody(): void {}
+
+  filterResponse(pipe: BodyPipe): void {
+    pipe.open({ data: () => undefined, end: () => undefined });
+    queueMicrotask(() => pipe.end());
   }
 
   connect(attempt: UpstreamAttempt): void {

@@ -3,13 +3,14 @@ import { HeaderMap } from '../stream/header-map.js';
 import type { HttpFilterConfig } from '../resource/listener-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import { requestHead, streamInfo } from '../route/test-support.js';
-import { FilterChain } from './filter-chain.js';
+import { FilterChain, type FilterHost } from './filter-chain.js';
 import { disabledFilter, enabledFilter } from './filter-override.js';
 import { plainRouteInfo } from './route-filter-info.js';
 import type { HttpFilterFactory, StreamFilter } from './http-filter.js';
 
 const context = { random: () => 0, now: () => 0, setTimeout: () => ({ cancel: () => undefined }) };
 const info = streamInfo();
+const host: FilterHost = { requestHasBody: false, readBody: () => undefined, endWith: () => undefined, responseFailed: () => undefined, responseEnd: () => undefined };
 const response = () => ({ status: 200, headers: new HeaderMap() });
 const plainRoute = { filterOverrides: () => undefined, filterInfo: plainRouteInfo };
 const overriding = (overrides: Record<string, unknown>) => ({ filterOverrides: (name: string) => overrides[name], filterInfo: plainRouteInfo });
@@ -31,7 +32,7 @@ function factory(make: (config: unknown, override: unknown) => StreamFilter | un
 const entry = (name: string, of: HttpFilterFactory, more: Partial<HttpFilterConfig> = {}): HttpFilterConfig => ({ name, factory: of, config: name, disabled: false, ...more });
 const chainOf = (...filters: (readonly [string, StreamFilter])[]) => new FilterChain(filters.map(([name, filter]) => entry(name, factory(() => filter).of)), context);
 const startOn = (chain: FilterChain) => {
-  const running = chain.forRoute(plainRoute)?.start();
+  const running = chain.forRoute(plainRoute)?.start(host);
   if (!running) throw new Error('nothing runs');
   return running;
 };

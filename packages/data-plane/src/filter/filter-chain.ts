@@ -4,9 +4,10 @@ import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
+import { BodyPipe } from './body-pipe.js';
 import { disabledFilter, enabledFilter } from './filter-override.js';
 import type { RouteFilterInfo } from './route-filter-info.js';
-import type { FilterContext, FilterResult, HttpFilter, StreamFilter } from './http-filter.js';
+import type { BodyFilter, FilterContext, FilterResult, FilterStream, HttpFilter, StreamFilter } from './http-filter.js';
 
 /** What a filter chain needs to know of a selected route. */
 export interface FilterRoute {
@@ -19,15 +20,31 @@ export interface FilterRoute {
 /** The filters that run for requests of one route. */
 export interface RouteFilters {
   /** `verdict` is told what each filter said; live requests give none. */
-  start(verdict?: (filter: string, verdict: string) => void): StreamFilters;
+  start(host: FilterHost, verdict?: (filter: string, verdict: string) => void): StreamFilters;
+}
+
+/** What filters need of the request they run for: the engine's side of it. */
+export interface FilterHost {
+  readonly requestHasBody: boolean;
+  /** Before the first filter that sees the body: headers as they would be on the wire (`content-length`). */
+  describeBody?(head: RequestHead): void;
+  /** The request's body is to come through this pipe. At most once, while `decode` runs; the host opens the pipe after it. */
+  readBody(pipe: BodyPipe): void;
+  endWith(reply: LocalReply): void;
+  /** A filter of the response's body failed. */
+  responseFailed(error: Error): void;
+  /** The response came through all of its filters. */
+  responseEnd(): void;
 }
 
 /** The filters of one request. */
 export interface StreamFilters {
+  /** Whether `encode` may give a pipe. */
+  readonly seesResponseBody?: boolean;
   /** Synchronous where no filter waits. A filter that throws ends the request with 500: going on without it could be going past a policy. */
   decode(head: RequestHead, info: StreamInfo): FilterResult;
-  /** In reverse order, those filters that `decode` reached. */
-  encode(head: ResponseHead, info: StreamInfo): void;
+  /** In reverse order, those filters that `decode` reached. With a pipe where one of them wants the body; it is opened, fed and ended by the adapter. */
+  encode(head: ResponseHead, info: StreamInfo): BodyPipe | undefined;
   /** Once, at the very end, whatever happened. */
   complete(info: StreamInfo): void;
 }
@@ -91,7 +108,7 @@ export class FilterChain {
     if (makers.length === 0) return undefined;
     const names = makers.map(({ name }) => name);
     const make = makers.map((maker) => maker.make);
-    return { start: (verdict) => new RunningFilters(names, make.map(started), verdict) };
+    return { start: (host, verdict) => new RunningFilters(names, make.map(started), host, verdict) };
   }
 }
 
@@ -111,20 +128,52 @@ export function clustersOf(filters: readonly HttpFilterConfig[]): string[] {
 
 const started = (make: () => StreamFilter): StreamFilter => make();
 
-class RunningFilters implements StreamFilters {
+class RunningFilters implements StreamFilters, FilterStream {
   readonly #names: readonly string[];
   readonly #filters: readonly StreamFilter[];
+  readonly #host: FilterHost;
   readonly #verdict: ((filter: string, verdict: string) => void) | undefined;
+  #request: BodyPipe | undefined;
+  #response: BodyPipe | undefined;
+  #requestHead: RequestHead | undefined;
+  #responseHead: ResponseHead | undefined;
   #reached = 0;
   #completed = false;
 
-  constructor(names: readonly string[], filters: readonly StreamFilter[], verdict: ((filter: string, verdict: string) => void) | undefined) {
+  constructor(names: readonly string[], filters: readonly StreamFilter[], host: FilterHost, verdict: ((filter: string, verdict: string) => void) | undefined) {
     this.#verdict = verdict;
     this.#names = names;
     this.#filters = filters;
+    this.#host = host;
+  }
+
+  get requestHasBody(): boolean {
+    return this.#host.requestHasBody;
+  }
+
+  get seesResponseBody(): boolean {
+    return this.#filters.some(seesResponseBody);
+  }
+
+  get responseHasBody(): boolean {
+    const head = this.#responseHead;
+    // RFC 9110 §6.4.1. A gRPC status in the head is the end, too.
+    return head !== undefined && head.grpcStatus === undefined && this.#requestHead?.method !== 'HEAD' && head.status !== 204 && head.status !== 304 && head.headers.get('content-length') !== '0';
+  }
+
+  bufferBody(maxBytes: number): Promise<Uint8Array | undefined> {
+    return this.#host.requestHasBody && !this.#completed ? this.#requestPipe().collect(maxBytes) : Promise.resolve(new Uint8Array());
+  }
+
+  endWith(reply: LocalReply): void {
+    if (!this.#completed) this.#host.endWith(reply);
   }
 
   decode(head: RequestHead, info: StreamInfo): FilterResult {
+    if (this.#reached === 0) {
+      this.#requestHead = head;
+      if (this.#host.describeBody && this.#host.requestHasBody && this.#filters.some(seesRequestBody)) this.#host.describeBody(head);
+    }
     while (!this.#completed) {
       const index = this.#reached;
       const filter = this.#filters[index];
@@ -132,27 +181,61 @@ class RunningFilters implements StreamFilters {
       this.#reached++;
       let result: FilterResult;
       try {
-        result = filter.decodeHeaders?.(head, info);
+        result = filter.decodeHeaders?.(head, info, this);
+        if (result === undefined) this.#openRequestBody(index, head, info);
       } catch (error) {
         result = failed(this.#names[index] as string, error);
       }
       if (this.#verdict) result = told(this.#names[index] as string, result, this.#verdict);
       if (result instanceof Promise) {
-        return result.then((reply) => reply ?? this.decode(head, info), (error: unknown) => failed(this.#names[index] as string, error));
+        return result
+          .then((reply) => {
+            if (reply || this.#completed) return reply;
+            this.#openRequestBody(index, head, info);
+            return undefined;
+          })
+          .then((reply) => reply ?? this.decode(head, info), (error: unknown) => failed(this.#names[index] as string, error));
       }
       if (result !== undefined) return result;
     }
     return undefined;
   }
 
-  encode(head: ResponseHead, info: StreamInfo): void {
-    for (let i = this.#reached - 1; i >= 0; i--) this.#filters[i]?.encodeHeaders?.(head, info);
+  encode(head: ResponseHead, info: StreamInfo): BodyPipe | undefined {
+    this.#responseHead = head;
+    for (let i = this.#reached - 1; i >= 0; i--) {
+      const filter = this.#filters[i];
+      filter?.encodeHeaders?.(head, info, this);
+      if (!filter?.encodeBody || !this.responseHasBody) continue;
+      const body: BodyFilter | undefined = filter.encodeBody(head, info);
+      if (!body) continue;
+      this.#response ??= new BodyPipe({ failed: (name, error) => this.#host.responseFailed(failed(name, error).error), ended: () => this.#host.responseEnd() });
+      this.#response.append(this.#names[i] as string, body);
+    }
+    return this.#response;
   }
 
   complete(info: StreamInfo): void {
     if (this.#completed) return;
     this.#completed = true;
     for (const filter of this.#filters) filter.onComplete?.(info);
+    this.#request?.close();
+    this.#response?.close();
+  }
+
+  #openRequestBody(index: number, head: RequestHead, info: StreamInfo): void {
+    const filter = this.#filters[index] as StreamFilter;
+    if (!filter.decodeBody || !this.#host.requestHasBody) return;
+    const body = filter.decodeBody(head, info);
+    if (body) this.#requestPipe().append(this.#names[index] as string, body);
+  }
+
+  #requestPipe(): BodyPipe {
+    if (!this.#request) {
+      this.#request = new BodyPipe({ failed: (name, error) => this.endWith(failed(name, error)) });
+      this.#host.readBody(this.#request);
+    }
+    return this.#request;
   }
 }
 
@@ -165,7 +248,10 @@ function told(name: string, result: FilterResult, verdict: (filter: string, verd
   return result.then((reply) => told(name, reply, verdict));
 }
 
-function failed(name: string, cause: unknown): LocalReply {
+const seesRequestBody = (filter: StreamFilter): boolean => filter.decodeBody !== undefined;
+const seesResponseBody = (filter: StreamFilter): boolean => filter.encodeBody !== undefined;
+
+function failed(name: string, cause: unknown): LocalReply & { error: Error } {
   const error = cause instanceof Error ? cause : new Error(String(cause));
   return { status: 500, body: '', details: `filter_failed{${name}}`, error };
 }

@@ -2,6 +2,7 @@
 // the filter (state of one named instance in one listener; survives updates), the stream filter (one request).
 import type { DescMessage } from '@weft/xds-api/protobuf';
 import type { RouteRateLimits } from '../resource/rate-limit-config.js';
+import type { HeaderMap } from '../stream/header-map.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
@@ -63,11 +64,41 @@ export interface HttpFilter<Config = unknown, Override = Config> {
 /** `undefined` = go on. A reply ends the request here; a promise holds it. */
 export type FilterResult = LocalReply | undefined | Promise<LocalReply | undefined>;
 
+/** What a filter may ask of its request, in any of its callbacks and, until `onComplete`, outside of them. */
+export interface FilterStream {
+  /** Whether something follows the request's head. */
+  readonly requestHasBody: boolean;
+  /** Whether something follows the response's head; known from `encodeHeaders` on. */
+  readonly responseHasBody: boolean;
+  /**
+   * Waits for the whole request body, as the filters before this one leave it; the next filters and the other side get it all the same.
+   * Undefined where it is longer than `maxBytes`. Only before `decodeHeaders` is settled.
+   */
+  bufferBody(maxBytes: number): Promise<Uint8Array | undefined>;
+  /** Ends the request with this answer; where a response has begun, it breaks that off. */
+  endWith(reply: LocalReply): void;
+}
+
 export interface StreamFilter {
   /** In list order, before a cluster or handler is chosen. */
-  decodeHeaders?(head: RequestHead, info: StreamInfo): FilterResult;
+  decodeHeaders?(head: RequestHead, info: StreamInfo, stream: FilterStream): FilterResult;
+  /** What the request's body has to pass, asked after `decodeHeaders` and only where there is a body. Whoever changes bytes removes `content-length`. */
+  decodeBody?(head: RequestHead, info: StreamInfo): BodyFilter | undefined;
   /** In reverse order, for local replies of later filters too. Synchronous. */
-  encodeHeaders?(head: ResponseHead, info: StreamInfo): void;
+  encodeHeaders?(head: ResponseHead, info: StreamInfo, stream: FilterStream): void;
+  /** The same for the response. */
+  encodeBody?(head: ResponseHead, info: StreamInfo): BodyFilter | undefined;
   /** Always called, once, whatever happened; cancels what the filter still waits for. */
   onComplete?(info: StreamInfo): void;
+}
+
+/** What goes on in place of what came, at once or later. Later holds what follows, and the sender. */
+export type BodyResult = Uint8Array | undefined | void | Promise<Uint8Array | undefined | void>;
+
+/** One body at one filter. gRPC messages come as they are on the wire, each behind its five bytes. One that throws ends the request. */
+export interface BodyFilter {
+  /** `push` gives on more than one piece, or earlier ones. Left out: chunks pass. */
+  data?(chunk: Uint8Array, push: (chunk: Uint8Array) => void): BodyResult;
+  /** Nothing follows but the trailers, which may be edited; empty where there are none. */
+  end?(trailers: HeaderMap, push: (chunk: Uint8Array) => void): BodyResult;
 }

@@ -12,7 +12,7 @@ import { principalOf } from '../telemetry/own-principal.js';
 import type { Telemetry } from '../telemetry/telemetry.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { Subscription, XdsClient } from '../xds/xds-client.js';
-import type { ConnectionInfo, InboundStream } from './inbound-port.js';
+import type { ConnectionInfo, InboundBodies, InboundStream } from './inbound-port.js';
 import { InboundSnapshot, type FilterChainRuntime, type InboundTlsMode } from './inbound-snapshot.js';
 import { ServerStream } from './inbound-stream.js';
 import { addressText } from './peer-identity.js';
@@ -39,6 +39,14 @@ export interface InboundListenersOptions {
   absentHint?: string;
   /** The resource's name; Weft's own form where it is left out, `server_listener_resource_name_template` elsewhere. */
   listenerName?: (address: ListenAddress) => string;
+}
+
+export interface OpenOptions {
+  httpVersion?: string;
+  router?: RouterSpelling;
+  bodies?: InboundBodies<never>;
+  /** What `bodies` knows the request by. */
+  message?: unknown;
 }
 
 export class InboundListeners {
@@ -123,9 +131,9 @@ export class InboundListener {
     return this.#snapshot?.chainFor(connection);
   }
 
-  open(chain: FilterChainRuntime, connection: ConnectionInfo, head: RequestHead, options: { httpVersion?: string; router?: RouterSpelling } = {}): InboundStream {
+  open(chain: FilterChainRuntime, connection: ConnectionInfo, head: RequestHead, options: OpenOptions = {}): InboundStream {
     const { telemetry, filterContext: context } = this.#options;
-    return new ServerStream({ chain, connection, head, httpVersion: options.httpVersion ?? 'HTTP/1.1', router: options.router, telemetry, context, clientCertificate: this.#clientCertificate(connection) });
+    return new ServerStream({ chain, connection, head, httpVersion: options.httpVersion ?? 'HTTP/1.1', router: options.router, telemetry, context, clientCertificate: this.#clientCertificate(connection), bodies: options.bodies, message: options.message });
   }
 
   /** Called after each change of configuration. @returns stops it. */

@@ -1,4 +1,5 @@
 // The port between the inbound engine and server adapters (node:http, Express, Fastify, grpc-js).
+import type { BodyPipe } from '../filter/body-pipe.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
 import type { PeerIdentity, StreamInfo } from '../stream/stream-info.js';
@@ -20,6 +21,13 @@ export interface ConnectionInfo {
   applicationProtocol: string;
 }
 
+/** The bodies of an adapter's requests, for filters that want to see one. One object an adapter, given with each message. */
+export interface InboundBodies<Message> {
+  hasBody(message: Message): boolean;
+  /** The handler is to read what comes out of this pipe instead of what arrives. From within `decode` or before its promise is settled. */
+  read(message: Message, pipe: BodyPipe): void;
+}
+
 /** One request at a server. */
 export interface InboundStream {
   readonly info: StreamInfo;
@@ -32,8 +40,10 @@ export interface InboundStream {
   refuse(reply: LocalReply): LocalReply;
   /** Runs the handler inside the request's context (trace, deadline, cancellation). */
   run<T>(handler: () => T): T;
-  /** The handler's (or the local reply's) head goes out: response filters may change it. */
-  encode(head: ResponseHead): void;
+  /** The handler's (or the local reply's) head goes out: response filters may change it. With a pipe where the body has to pass filters, too. */
+  encode(head: ResponseHead): BodyPipe | undefined;
+  /** Whether a filter may want the response's body; told after `decode`. */
+  readonly filtersResponse: boolean;
   /** Set by the adapter where it can: the request took too long; answer with this, or reset where the response has begun. */
   abort: ((reply: LocalReply) => void) | undefined;
   /** Exactly once: response complete, or the caller went away (`cancelled`). `bytesReceived` is the request's body. */

@@ -1,7 +1,8 @@
 // One request at a server, in the order in which its steps stand below.
 import { runInContext, type RequestContext } from '../context/request-context.js';
+import type { BodyPipe } from '../filter/body-pipe.js';
 import type { FilterContext, FilterResult } from '../filter/http-filter.js';
-import type { RouteFilters, StreamFilters } from '../filter/filter-chain.js';
+import type { FilterHost, RouteFilters, StreamFilters } from '../filter/filter-chain.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
@@ -9,7 +10,7 @@ import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
 import type { DestinationService, PeerIdentity, RouterSpelling, StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
 import { expectedTimeoutMs } from './deadline.js';
-import type { ConnectionInfo, InboundStream } from './inbound-port.js';
+import type { ConnectionInfo, InboundBodies, InboundStream } from './inbound-port.js';
 import type { FilterChainRuntime } from './inbound-snapshot.js';
 import { addressText } from './peer-identity.js';
 import { normalizePath } from './path-normalization.js';
@@ -25,9 +26,11 @@ export interface InboundStreamOptions {
   context: FilterContext;
   /** Value of `x-forwarded-client-cert` for the application. */
   clientCertificate: string | undefined;
+  bodies: InboundBodies<never> | undefined;
+  message: unknown;
 }
 
-export class ServerStream implements InboundStream {
+export class ServerStream implements InboundStream, FilterHost {
   readonly info: StreamInfo;
   abort: ((reply: LocalReply) => void) | undefined;
   readonly #options: InboundStreamOptions;
@@ -68,10 +71,34 @@ export class ServerStream implements InboundStream {
     this.info.routeName = route.entry.name || route.virtualHost.name;
     const filters: RouteFilters | undefined = chain.filters.forRoute(route);
     if (!filters) return this.#handle(route);
-    this.#filters = filters.start();
+    this.#filters = filters.start(this);
     const result = this.#filters.decode(head, this.info);
     if (result instanceof Promise) return result.then((reply) => (reply ? this.refuse(reply) : this.#handle(route)));
     return result ? this.refuse(result) : this.#handle(route);
+  }
+
+  // What filters ask of their request.
+
+  get requestHasBody(): boolean {
+    return this.#options.bodies?.hasBody(this.#options.message as never) === true;
+  }
+
+  readBody(pipe: BodyPipe): void {
+    this.#options.bodies?.read(this.#options.message as never, pipe);
+  }
+
+  endWith(reply: LocalReply): void {
+    this.abort?.(this.refuse(reply));
+  }
+
+  responseFailed(error: Error): void {
+    this.abort?.(this.refuse({ status: 500, body: '', details: 'filter_failed', error }));
+  }
+
+  responseEnd(): void {}
+
+  get filtersResponse(): boolean {
+    return this.#filters?.seesResponseBody === true;
   }
 
   run<T>(handler: () => T): T {
@@ -80,12 +107,13 @@ export class ServerStream implements InboundStream {
     return runInContext(this.#request, () => span.run(handler));
   }
 
-  encode(head: ResponseHead): void {
-    this.#filters?.encode(head, this.info);
+  encode(head: ResponseHead): BodyPipe | undefined {
+    const pipe = this.#filters?.encode(head, this.info);
     // After the filters, as in Envoy: the route has the last word on headers.
     if (this.#route) applyResponseMutations(head, this.#route, this.info, this.#options.head);
     this.#options.telemetry.responseHead?.(this.info, this.#telemetry, head);
     this.info.status = head.status;
+    return pipe;
   }
 
   end({ status, cancelled, grpcStatus, bytesReceived, bytesSent }: StreamEnd & { status: number; cancelled: boolean }): void {

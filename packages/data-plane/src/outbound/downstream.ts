@@ -1,5 +1,6 @@
 // The port between the outbound engine and the adapters (undici, grpc-js): the engine sees heads and completions and
 // returns verdicts, adapters move bytes.
+import type { BodyPipe } from '../filter/body-pipe.js';
 import type { HeaderLookup } from '../load-balancing/load-balancer.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
@@ -46,6 +47,14 @@ export interface MirrorAttempt extends UpstreamAttempt {
 
 /** Implemented by adapters, one object a request. */
 export interface Downstream {
+  /** Whether something follows the request's head. */
+  readonly hasBody: boolean;
+  /** Puts into the head what the wire would say of the body, where it can be known. */
+  describeBody?(head: RequestHead): void;
+  /** Sends the request's body, as the application gives it, through this pipe, once and for all attempts: before any of them. */
+  readBody(pipe: BodyPipe): void;
+  /** Sends what attempts are told to forward through this pipe, then to the caller. From within `onHead`. */
+  filterResponse(pipe: BodyPipe): void;
   /** Sends the request of this attempt to its host; the body from the start each time. */
   connect(attempt: UpstreamAttempt): void;
   /** Whether the request body can still be sent again from its start (bounded replay buffer, no stream consumed past it). */

@@ -2,7 +2,9 @@
 import type { Clock, Timer } from '@weft/spiffe';
 import { currentContext, type RequestContext } from '../context/request-context.js';
 import { MeshError } from '../errors.js';
-import type { StreamFilters } from '../filter/filter-chain.js';
+import type { BodyPipe } from '../filter/body-pipe.js';
+import type { FilterHost, StreamFilters } from '../filter/filter-chain.js';
+import { describeReply, replyThrough } from '../filter/filtered-reply.js';
 import type { ForwardActionConfig } from '../resource/route-config.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
@@ -30,7 +32,7 @@ export interface StreamServices {
   random(): number;
 }
 
-export class OutboundRequest implements OutboundStream, AttemptsOwner {
+export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHost {
   readonly info: StreamInfo;
   readonly #services: StreamServices;
   // The snapshot is pinned: an update in the middle must not mix an old route with a new cluster.
@@ -46,6 +48,8 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
   #routeMs = 0;
   #setCookies: readonly string[] | undefined;
   #responseHead: ResponseHead | undefined;
+  /** Where filters see the response's body: it is over only when it came through them. */
+  #responseBody: BodyPipe | undefined;
   #requestDone = false;
   #completed = false;
   #durationTimer: Timer | undefined;
@@ -88,11 +92,13 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
     this.#cluster = this.#snapshot.clusters.get(this.info.clusterName);
     if (this.#cluster?.config.service) this.info.destination = this.#cluster.config.service;
     // 3. Filters before anything is changed for the upstream, as in Envoy: a fault's header conditions see the caller's own headers.
-    //    Once a request, not once an attempt: a retry must not be aborted or delayed by the same fault again.
+    //    Once a request, not once an attempt: a retry must not be aborted or delayed by the same fault again, and sends the body as filters
+    //    left it. Bodies come into the engine only where a filter of the route wants them.
     const filters = this.#snapshot.filters.forRoute(route);
     if (!filters) return this.#forward(route);
-    this.#filters = filters.start(recorder?.verdict);
+    this.#filters = filters.start(this, recorder?.verdict);
     const result = this.#filters.decode(this.#head, this.info);
+    if (this.#completed) return;
     if (result === undefined) return this.#forward(route);
     if (!(result instanceof Promise)) return this.#reply(result);
     result.then(
@@ -106,6 +112,32 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
         if (!this.#completed) this.#reply({ status: 500, body: 'filter failure', details: 'filter_failure', error: error as Error });
       },
     );
+  }
+
+  // What filters ask of their request.
+
+  get requestHasBody(): boolean {
+    return this.#downstream.hasBody;
+  }
+
+  describeBody(head: RequestHead): void {
+    this.#downstream.describeBody?.(head);
+  }
+
+  readBody(pipe: BodyPipe): void {
+    this.#downstream.readBody(pipe);
+  }
+
+  endWith(reply: LocalReply): void {
+    this.#cut(reply, undefined);
+  }
+
+  responseFailed(error: Error): void {
+    this.#cut({ status: 500, body: '', details: 'filter_failed', error }, undefined);
+  }
+
+  responseEnd(): void {
+    if (!this.#completed) this.#complete();
   }
 
   requestEnd(bytes: number): void {
@@ -197,7 +229,8 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
     this.#services.telemetry.responseHead?.(info, this.#trace, head);
     //    The route's edits are the router's own, and the router is the first filter on the way back; the others see their result.
     this.#editResponse(head);
-    this.#filters?.encode(head, info);
+    this.#responseBody = this.#filters?.encode(head, info);
+    if (this.#responseBody) this.#downstream.filterResponse(this.#responseBody);
     this.#responseHead = head;
   }
 
@@ -214,7 +247,9 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
     info.bytesSent = end.bytesSent;
     info.bytesReceived = end.bytesReceived;
     if (end.grpcStatus !== undefined) info.grpcStatus = end.grpcStatus;
-    this.#complete();
+    if (!this.#responseBody) return this.#complete();
+    // What filters still hold back is not the upstream's fault.
+    this.#routeTimer?.cancel();
   }
 
   onNoResponse(reply: LocalReply): void {
@@ -254,13 +289,15 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner {
     const head: ResponseHead = { status: reply.status, headers };
     info.status = reply.status;
     if (info.protocol === 'grpc') info.grpcStatus = head.grpcStatus = grpcStatusOf(reply);
+    else if (this.#filters) describeReply(reply, headers);
     if (reply.flag) info.flags.push(reply.flag);
     info.responseCodeDetails = reply.details;
     info.localReply = reply;
     if (edited) this.#editResponse(head);
-    this.#filters?.encode(head, info);
+    const filtered = this.#filters?.encode(head, info);
     this.#responseHead = head;
     const answer: LocalReply = { ...reply, status: head.status, headers: [...headers] };
+    if (filtered) return replyThrough(filtered, answer, (filteredReply) => this.#downstream.reply(filteredReply));
     // Before the caller hears of it: it may look at counters or start the next request at once.
     this.#complete();
     this.#downstream.reply(answer);

@@ -1,5 +1,6 @@
 // Test doubles around one outbound request: a cluster that hands out hosts, and a downstream that tests drive by hand.
 import { FakeClock } from '@weft/spiffe/testing';
+import type { BodyPipe } from '../filter/body-pipe.js';
 import type { StreamFilters } from '../filter/filter-chain.js';
 import type { ClusterConfig } from '../resource/cluster-config.js';
 import { noMutations, type ForwardActionConfig, type RetryPolicyConfig } from '../resource/route-config.js';
@@ -64,6 +65,8 @@ export class TestDownstream implements Downstream {
   readonly broken: Error[] = [];
   readonly mirrors: MirrorAttempt[] = [];
   replayable = true;
+  readonly hasBody = true;
+  readonly pipes: BodyPipe[] = [];
   /** Set: the body is not whole yet; calling it makes it so. */
   becomeWhole: (() => void) | undefined;
 
@@ -74,6 +77,14 @@ export class TestDownstream implements Downstream {
   whenWhole(send: () => void): void {
     if (this.becomeWhole) this.becomeWhole = send;
     else send();
+  }
+
+  readBody(pipe: BodyPipe): void {
+    this.pipes.push(pipe);
+  }
+
+  filterResponse(pipe: BodyPipe): void {
+    this.pipes.push(pipe);
   }
 
   mirror(attempt: MirrorAttempt): void {

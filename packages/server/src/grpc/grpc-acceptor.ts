@@ -7,7 +7,7 @@ import { connectionOf, type AcceptedConnection } from '../listener/accepted-conn
 import { captureHttp2Server } from './capture-http2.js';
 import { loadGrpc } from './grpc-js.js';
 import { admit } from './grpc-options.js';
-import { applyStreamHead, replyToStream, streamHead, watchStream } from './grpc-stream.js';
+import { applyStreamHead, openStreamBody, replyToStream, streamBodies, streamHead, watchStream } from './grpc-stream.js';
 
 export interface GrpcAcceptorOptions {
   readonly inbound: InboundListener;
@@ -64,15 +64,17 @@ function judge(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeade
   const chain = inbound.chainFor(connection.info);
   if (!chain) return replyToStream(stream, { status: 503, grpcStatus: 14, body: 'this connection is not allowed by the mesh', details: 'filter_chain_not_found' }, undefined, protocol);
   const { head, refusal } = streamHead(headers, rawHeaders, connection.info.tls);
-  const inboundStream = inbound.open(chain, connection.info, head, { httpVersion: 'HTTP/2' });
+  const inboundStream = inbound.open(chain, connection.info, head, { httpVersion: 'HTTP/2', bodies: streamBodies, message: stream });
   requests.begin();
   const result = refusal ? inboundStream.refuse(refusal) : inboundStream.decode();
   watchStream(stream, inboundStream, requests);
   const settle = (reply: LocalReply | undefined) => {
-    if (stream.destroyed) return;
+    // A filter may have ended it while others were asked.
+    if (stream.destroyed || stream.headersSent) return;
     if (reply) return replyToStream(stream, reply, undefined, protocol);
     applyStreamHead(headers, head);
     inboundStream.run(() => admit(serve));
+    openStreamBody(stream);
   };
   if (result instanceof Promise) result.then(settle, () => stream.close(2));
   else settle(result);

@@ -1,7 +1,8 @@
 // One gRPC call at the HTTP/2 stream: below grpc-js, so that calls of unknown methods are judged and counted too.
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { grpcStatusOf, HeaderMap, type Drain, type InboundStream, type LocalReply, type OutgoingHeaders, type RequestHead, type ResponseHead } from '@weft/data-plane/internal';
+import { grpcStatusOf, HeaderMap, type BodyPipe, type Drain, type InboundBodies, type InboundStream, type LocalReply, type OutgoingHeaders, type RequestHead, type ResponseHead } from '@weft/data-plane/internal';
+import { FilteredStream } from './filtered-stream.js';
 import { grpcMessage } from './grpc-message.js';
 
 /** With a reply where the request has no single meaning. */
@@ -68,19 +69,49 @@ interface Watched {
   grpcStatus: number | undefined;
   received: number;
   sent: number;
+  /** What the request's body passes before grpc-js sees it. */
+  request: BodyPipe | undefined;
+  response: FilteredStream | undefined;
 }
 
 const watched = Symbol('weft.stream');
 type WatchedStream = ServerHttp2Stream & { [watched]: Watched };
+
+
+const requestPipe = Symbol('weft.request-pipe');
+
+export const streamBodies: InboundBodies<ServerHttp2Stream & { [requestPipe]?: BodyPipe; [watched]?: Watched }> = {
+  hasBody: (stream) => !stream.endAfterHeaders,
+  read(stream, pipe) {
+    const [pause, resume] = [stream.pause.bind(stream), stream.resume.bind(stream)];
+    pipe.source = { pause, resume };
+    // grpc-js asks for one message at a time; from here on its wish and that of filters have to agree.
+    stream.pause = () => (pipe.pause(), stream);
+    stream.resume = () => (pipe.resume(), stream);
+    const state = stream[watched];
+    if (state) state.request = pipe;
+    else stream[requestPipe] = pipe;
+    // Filters want to see it before grpc-js does.
+    process.nextTick(resume);
+  },
+};
+
+/** Once grpc-js listens. */
+export function openStreamBody(stream: ServerHttp2Stream): void {
+  const state = (stream as WatchedStream)[watched];
+  if (!state.request) return;
+  const give = (event: string, ...args: unknown[]) => void state.context.runInAsyncScope(state.emit, stream, event, ...args);
+  state.request.open({ data: (chunk) => give('data', chunk), end: () => give('end') });
+}
 
 /**
  * Watches what grpc-js does with the stream, and runs all its events in the request's context. Its methods are replaced by functions
  * that all streams share, because this runs for every call.
  */
 export function watchStream(stream: ServerHttp2Stream, inbound: InboundStream, requests: Drain): void {
-  const own = stream as unknown as Record<'respond' | 'sendTrailers' | 'write' | 'end' | 'emit', Method> & { [watched]: Watched };
+  const own = stream as unknown as Record<'respond' | 'sendTrailers' | 'write' | 'end' | 'emit', Method> & { [watched]: Watched; [requestPipe]?: BodyPipe };
   const { respond, sendTrailers, write, end, emit } = own;
-  own[watched] = { inbound, requests, context: inbound.run(currentResource), respond, sendTrailers, write, end, emit, status: 0, grpcStatus: undefined, received: 0, sent: 0 };
+  own[watched] = { inbound, requests, context: inbound.run(currentResource), respond, sendTrailers, write, end, emit, status: 0, grpcStatus: undefined, received: 0, sent: 0, request: own[requestPipe], response: undefined };
   inbound.abort = (reply) => (stream.headersSent ? stream.close(8) : replyToStream(stream, reply, inbound, inbound.info.protocol));
   stream.once('close', onClose);
   own.respond = watchedRespond as Method;
@@ -96,7 +127,8 @@ const currentResource = () => new AsyncResource('WEFTGRPCCALL');
 function watchedRespond(this: WatchedStream, headers: OutgoingHttpHeaders | undefined, options: unknown): unknown {
   const state = this[watched];
   const own = { ...headers };
-  encodeHeaders(state.inbound, own);
+  const pipe = encodeHeaders(state.inbound, own);
+  if (pipe) state.response = new FilteredStream(this, pipe, state);
   state.status = Number(own[':status'] ?? 200);
   readStatus(state, own);
   return state.respond.call(this, own, options);
@@ -104,17 +136,20 @@ function watchedRespond(this: WatchedStream, headers: OutgoingHttpHeaders | unde
 
 function watchedTrailers(this: WatchedStream, trailers: OutgoingHttpHeaders): unknown {
   readStatus(this[watched], trailers);
+  if (this[watched].response) return this[watched].response.trailers(trailers);
   return this[watched].sendTrailers.call(this, trailers);
 }
 
 function watchedWrite(this: WatchedStream, chunk: unknown, encoding: unknown, done: unknown): unknown {
   const state = this[watched];
+  if (state.response) return state.response.write(chunk, encoding, done);
   if (chunk instanceof Uint8Array) state.sent += chunk.byteLength;
   return state.write.call(this, chunk, encoding, done);
 }
 
 function watchedEnd(this: WatchedStream, chunk: unknown, encoding: unknown, done: unknown): unknown {
   const state = this[watched];
+  if (state.response) return state.response.end(chunk);
   if (chunk instanceof Uint8Array) state.sent += chunk.byteLength;
   return state.end.call(this, chunk, encoding, done);
 }
@@ -122,6 +157,11 @@ function watchedEnd(this: WatchedStream, chunk: unknown, encoding: unknown, done
 function watchedEmit(this: WatchedStream, event: string, ...args: unknown[]): unknown {
   const state = this[watched];
   if (event === 'data' && args[0] instanceof Uint8Array) state.received += args[0].byteLength;
+  if (state.request) {
+    if (event === 'data') return void state.request.write(args[0] as Uint8Array);
+    if (event === 'end') return state.request.end();
+  }
+  if (state.response && event === 'wantTrailers') return state.response.wantTrailers();
   // Most of a stream's events nobody listens to, or only the stream itself.
   if (event === 'newListener' || event === 'removeListener' || this.listenerCount(event) === 0) return state.emit.call(this, event, ...args);
   return state.context.runInAsyncScope(state.emit, this, event, ...args);
@@ -141,21 +181,24 @@ function readStatus(state: Watched, headers: OutgoingHttpHeaders | undefined): v
   if (value !== undefined) state.grpcStatus = Number(value);
 }
 
-function encodeHeaders(inbound: InboundStream, headers: OutgoingHttpHeaders): void {
+function encodeHeaders(inbound: InboundStream, headers: OutgoingHttpHeaders): BodyPipe | undefined {
   const head = new OutgoingHead(headers);
-  inbound.encode(head);
+  const pipe = inbound.encode(head);
   head.apply();
+  return pipe;
 }
 
 /** Headers become a list only where something wants to see them. */
 class OutgoingHead implements ResponseHead, OutgoingHeaders {
   status: number;
+  readonly grpcStatus?: number;
   readonly #fields: OutgoingHttpHeaders;
   #headers: HeaderMap | undefined;
 
   constructor(fields: OutgoingHttpHeaders) {
     this.#fields = fields;
     this.status = Number(fields[':status'] ?? 200);
+    if (fields['grpc-status'] !== undefined) this.grpcStatus = Number(fields['grpc-status']);
   }
 
   get headers(): HeaderMap {

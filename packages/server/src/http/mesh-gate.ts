@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { connectionInfo, Drain, type Clock, type ConnectionInfo, type InboundListener, type RouterSpelling } from '@weft/data-plane/internal';
 import type { MeshServer } from '../mesh-server.js';
 import { handleRequest, type NodeHandlerOptions } from './node-handler.js';
+import { holdBody } from './request-intake.js';
 import { sendReply } from './response.js';
 
 export interface GateOptions {
@@ -38,6 +39,7 @@ export class MeshGate {
 
   handle(request: IncomingMessage, response: ServerResponse, next: () => void): void {
     if (this.#inbound.tlsMode !== 'unknown') return this.#judge(request, response, next);
+    holdBody(request);
     const waiting = new AbortController();
     const timer = this.#clock.setTimeout(() => waiting.abort(), this.#configTimeoutMs);
     const go = () => {

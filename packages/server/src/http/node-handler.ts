@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ConnectionInfo, Drain, FilterChainRuntime, FilterResult, InboundListener, InboundStream, LocalReply, RequestHead, RouterSpelling } from '@weft/data-plane/internal';
 import { applyHead, requestHead } from './request-head.js';
+import { holdBody, nodeBodies, openBody } from './request-intake.js';
 import { sendReply, watchResponse } from './response.js';
 
 export interface NodeHandlerOptions {
@@ -18,16 +19,18 @@ export interface NodeHandlerOptions {
 export function handleRequest(request: IncomingMessage, response: ServerResponse, connection: ConnectionInfo, options: NodeHandlerOptions, next: () => void): void {
   const chain = options.inbound.chainFor(connection);
   if (!chain) return sendReply(response, noChain(options.inbound), undefined);
-  const opened = openStream(request, connection, chain, options);
+  const opened = openStream(request, connection, chain, options, response);
   const { stream, result } = opened;
   options.requests.begin();
   watchResponse(request, response, stream, options);
   if (!(result instanceof Promise)) return settle(request, response, opened, result, next);
+  holdBody(request);
   result.then((reply) => settle(request, response, opened, reply, next), () => response.destroy());
 }
 
 function settle(request: IncomingMessage, response: ServerResponse, opened: OpenedStream, reply: LocalReply | undefined, next: () => void): void {
-  if (response.destroyed) return;
+  // A filter may have ended it while others were asked.
+  if (response.destroyed || response.headersSent) return;
   const refused = reply ?? proceed(request, opened);
   if (refused) sendReply(response, refused, opened.stream);
   else opened.stream.run(next);
@@ -41,16 +44,17 @@ export interface OpenedStream {
   readonly fixedPath: string | undefined;
 }
 
-export function openStream(request: IncomingMessage, connection: ConnectionInfo, chain: FilterChainRuntime, { inbound, router, pathIsFixed }: NodeHandlerOptions): OpenedStream {
+export function openStream(request: IncomingMessage, connection: ConnectionInfo, chain: FilterChainRuntime, { inbound, router, pathIsFixed }: NodeHandlerOptions, response?: ServerResponse): OpenedStream {
   const { head, refusal } = requestHead(request, connection.tls);
   const fixedPath = pathIsFixed ? head.path : undefined;
-  const stream = inbound.open(chain, connection, head, { httpVersion: httpVersion(request), router });
+  const stream = inbound.open(chain, connection, head, { httpVersion: httpVersion(request), router, ...(response && { bodies: nodeBodies, message: response }) });
   return { stream, head, fixedPath, result: refusal ? stream.refuse(refusal) : stream.decode() };
 }
 
 /** Writes what the engine changed into the request; a reply where that is not possible any more. */
 export function proceed(request: IncomingMessage, { stream, head, fixedPath }: OpenedStream): LocalReply | undefined {
   if (fixedPath !== undefined && head.path !== fixedPath) return stream.refuse({ status: 400, body: 'the request path is not normal', details: 'path_not_normal' });
+  openBody(request, head);
   applyHead(request, head);
   return undefined;
 }

@@ -1,8 +1,9 @@
 // Watches one response: its head passes the engine before it leaves, its bytes are counted, its end is reported once.
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { grpcStatusOf, HeaderMap, type Drain, type InboundStream, type LocalReply, type OutgoingHeaders, type ResponseHead } from '@weft/data-plane/internal';
+import { grpcStatusOf, HeaderMap, type BodyPipe, type Drain, type InboundStream, type LocalReply, type OutgoingHeaders, type ResponseHead } from '@weft/data-plane/internal';
 import { grpcMessage } from '../grpc/grpc-message.js';
 import { diffHeaders } from './diff-headers.js';
+import { FilteredResponse } from './filtered-response.js';
 
 export interface ResponseWatch {
   readonly requests: Drain;
@@ -26,6 +27,9 @@ interface Watched {
   received: number;
   sent: number;
   encoded: boolean;
+  /** A filter may want the body: its head has to be told before the first byte. */
+  readonly filters: boolean;
+  filtered: FilteredResponse | undefined;
 }
 
 const watched = Symbol('weft.response');
@@ -39,13 +43,13 @@ export function watchResponse(request: IncomingMessage, response: ServerResponse
   const http2 = request.httpVersionMajor >= 2;
   const own = response as unknown as Pick<Watched, 'writeHead' | 'write' | 'end'> & { [watched]: Watched };
   const { 'content-length': length, 'transfer-encoding': transferEncoding } = request.headers;
-  const state: Watched = { request, stream, watch, http2, length, writeHead: own.writeHead, write: own.write, end: own.end, received: 0, sent: 0, encoded: false };
+  const state: Watched = { request, stream, watch, http2, length, writeHead: own.writeHead, write: own.write, end: own.end, received: 0, sent: 0, encoded: false, filters: stream.filtersResponse, filtered: undefined };
   own[watched] = state;
   const replaced = own as unknown as Record<'writeHead' | 'write' | 'end', unknown>;
   replaced.writeHead = watchedWriteHead;
   replaced.write = watchedWrite;
   // HTTP/2's `end` calls `write` itself.
-  if (!http2) replaced.end = watchedEnd;
+  if (!http2 || state.filters) replaced.end = watchedEnd;
   // Without a length the bytes have to be counted; HTTP/1 then has a body only where it is chunked.
   if (length === undefined && (http2 || transferEncoding !== undefined)) countBody(request, state);
   stream.abort = (reply) => (response.headersSent ? response.destroy() : sendReply(response, reply, stream));
@@ -58,26 +62,39 @@ function watchedWriteHead(this: WatchedResponse, status: number, reason?: string
   if (encoded || status < 200 || !stream) return writeHead.call(this, status, reason, head);
   this[watched].encoded = true;
   setHeaders(this, typeof reason === 'string' ? head : reason);
-  encode(this, stream, status);
+  const pipe = encode(this, stream, status);
+  if (pipe) this[watched].filtered = new FilteredResponse(this, pipe, this[watched]);
   if (!http2 && watch.closing(request)) this.setHeader('connection', 'close');
   return typeof reason === 'string' && !http2 ? writeHead.call(this, this.statusCode, reason) : writeHead.call(this, this.statusCode);
 }
 
 function watchedWrite(this: WatchedResponse, chunk: unknown, encoding: unknown, done: unknown): boolean {
   const state = this[watched];
+  if (state.filters && !state.encoded) this.writeHead(this.statusCode);
+  if (state.filtered) return state.filtered.write(chunk, encoding, done);
   state.sent += sizeOf(chunk, encoding);
   return state.write.call(this, chunk, encoding, done);
 }
 
 function watchedEnd(this: WatchedResponse, chunk: unknown, encoding: unknown, done: unknown): ServerResponse {
   const state = this[watched];
-  state.sent += sizeOf(chunk, encoding);
+  if (state.filters && !state.encoded) sendHead(this, state, chunk, encoding);
+  if (state.filtered) return state.filtered.end(chunk, encoding, done);
+  if (!state.http2) state.sent += sizeOf(chunk, encoding);
   return state.end.call(this, chunk, encoding, done);
+}
+
+/** Says what Node would have said of a body that is all there. */
+function sendHead(response: WatchedResponse, { http2, request }: Watched, chunk: unknown, encoding: unknown): void {
+  const { statusCode } = response;
+  if (!http2 && request.method !== 'HEAD' && statusCode !== 204 && statusCode !== 304 && !response.hasHeader('content-length') && !response.hasHeader('transfer-encoding')) response.setHeader('content-length', sizeOf(chunk, encoding));
+  response.writeHead(statusCode);
 }
 
 function onClose(this: ServerResponse): void {
   const { [watched]: state } = this as WatchedResponse;
-  const { stream, watch, length, received, sent } = state;
+  const { stream, watch, length, received, filtered } = state;
+  const sent = filtered?.sent ?? state.sent;
   if (!stream) return;
   state.stream = undefined;
   stream.abort = undefined;
@@ -123,11 +140,12 @@ function setHeaders(response: ServerResponse, head: Head | undefined): void {
   for (const [name, value] of pairs) response.appendHeader(name, value);
 }
 
-function encode(response: ServerResponse, stream: InboundStream, status: number): void {
+function encode(response: ServerResponse, stream: InboundStream, status: number): BodyPipe | undefined {
   const head = new OutgoingHead(response, status);
-  stream.encode(head);
+  const pipe = stream.encode(head);
   response.statusCode = head.status;
   head.apply();
+  return pipe;
 }
 
 /** Headers are copied out only where something wants to see them. */

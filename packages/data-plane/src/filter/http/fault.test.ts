@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { filterRoute, requestHead, seededRandom, streamInfo } from '../../route/test-support.js';
 import type { LocalReply } from '../../stream/local-reply.js';
 import type { FilterResult } from '../http-filter.js';
+import { noBodies } from '../test-filters.js';
 import { parseFault } from './fault-config.js';
 import { fault } from './fault.js';
 import { router } from './router.js';
@@ -23,7 +24,7 @@ function setup(init: Init, random = () => 0) {
   const make = filter.forRoute(parse(init), undefined, filterRoute());
   const run = (headers: Record<string, string> = {}, info = streamInfo()) => {
     const stream = make?.();
-    const result = stream?.decodeHeaders?.(requestHead('/', headers), info) as FilterResult;
+    const result = stream?.decodeHeaders?.(requestHead('/', headers), info, noBodies) as FilterResult;
     return { result, info, complete: () => stream?.onComplete?.(info) };
   };
   return { clock, filter, make, run };

@@ -8,6 +8,7 @@ import type { StreamInfo } from '../../stream/stream-info.js';
 import { Stats } from '../../telemetry/stats.js';
 import { prometheusText } from '../../telemetry/prometheus.js';
 import { testHead, testInfo } from '../../telemetry/testing.js';
+import { noBodies } from '../test-filters.js';
 import { rbacFilter, type RbacFilterConfig } from './rbac.js';
 
 type PermissionInit = MessageInitShape<typeof PermissionSchema>;
@@ -33,7 +34,7 @@ function parse(init: MessageInitShape<typeof RBACFilterSchema>): RbacFilterConfi
 function run(init: MessageInitShape<typeof RBACFilterSchema>, request: Parameters<typeof testHead>[0] = {}, info: Partial<StreamInfo> = {}, stats?: Stats) {
   const filter = rbacFilter.create({ random: () => 0, now: () => 0, setTimeout: () => ({ cancel() {} }), ...(stats && { stats }) });
   const streamInfo = testInfo(info);
-  const reply = filter.forRoute(parse(init), undefined, filterRoute())?.().decodeHeaders?.(testHead(request), streamInfo) as LocalReply | undefined;
+  const reply = filter.forRoute(parse(init), undefined, filterRoute())?.().decodeHeaders?.(testHead(request), streamInfo, noBodies) as LocalReply | undefined;
   return { reply, info: streamInfo, status: reply?.status ?? 200 };
 }
 
@@ -65,7 +66,7 @@ describe('the verdict', () => {
     const override = (init: MessageInitShape<typeof RBACPerRouteSchema>) => rbacFilter.parseOverride!('', toBinary(RBACPerRouteSchema, create(RBACPerRouteSchema, init)));
     const denyAll = parse({ rules: rules('ALLOW') });
     expect(filter.forRoute(denyAll, override({}), filterRoute())).toBeUndefined();
-    expect(filter.forRoute(denyAll, override({ rbac: { rules: rules('DENY') } }), filterRoute())!().decodeHeaders!(testHead(), testInfo())).toBeUndefined();
+    expect(filter.forRoute(denyAll, override({ rbac: { rules: rules('DENY') } }), filterRoute())!().decodeHeaders!(testHead(), testInfo(), noBodies)).toBeUndefined();
   });
 });
 

@@ -1,5 +1,6 @@
 // One attempt of a call at one host: an inner call on that host's channel.
-import { grpcFailure, type UpstreamAttempt } from '@weft/data-plane/internal';
+import { grpc, grpcFailure, type UpstreamAttempt } from '@weft/data-plane/internal';
+import type { ChannelInterface } from '@grpc/grpc-js';
 import type { Call, InterceptingListener, Metadata, StatusObject } from './call-types.js';
 import type { MessageQueue } from './message-queue.js';
 import { GrpcResponseHead } from './metadata.js';
@@ -11,6 +12,10 @@ export interface AttemptListener {
   onForward(attempt: CallAttempt, metadata: Metadata): void;
   onMessage(attempt: CallAttempt, message: Buffer): void;
   onStatus(attempt: CallAttempt, status: StatusObject): void;
+}
+
+function connected(channel: Pick<ChannelInterface, 'getConnectivityState'>): boolean {
+  return channel.getConnectivityState(false) === grpc.connectivityState.READY;
 }
 
 export class CallAttempt implements InterceptingListener {
@@ -36,14 +41,14 @@ export class CallAttempt implements InterceptingListener {
     attempt.abort = (reason) => this.#abort(reason);
   }
 
-  /** @param connected asked when `connectTimeoutMs` is over: grpc-js itself would wait for as long as TCP does. */
-  start(metadata: Metadata, connected: () => boolean, connectTimeoutMs: number): void {
+  /** @param channel asked when `connectTimeoutMs` is over: grpc-js itself would wait for as long as TCP does. */
+  start(metadata: Metadata, channel: Pick<ChannelInterface, 'getConnectivityState'>, connectTimeoutMs: number): void {
     this.#touch();
     this.call.start(metadata, this);
     this.pump();
-    if (connected()) return;
+    if (connected(channel)) return;
     this.#connectTimer = setTimeout(() => {
-      if (connected() || this.#state !== 'waiting') return;
+      if (connected(channel) || this.#state !== 'waiting') return;
       const message = `no connection in ${connectTimeoutMs} ms`;
       this.#attempt.onFailure({ kind: 'connect-failure', message });
       this.#abort(new Error(message));

@@ -6,7 +6,7 @@ import { CallAttempt, type AttemptListener } from './call-attempt.js';
 import type { Call, CallCredentials, InterceptingListener, MessageContext, Metadata, StatusObject } from './call-types.js';
 import { FilteredRequest, FilteredResponse } from './filtered-messages.js';
 import { MessageQueue } from './message-queue.js';
-import { headersOf, metadataOf } from './metadata.js';
+import { headersOf, metadataOf, type RequestMetadata } from './metadata.js';
 
 export interface CallServices {
   readonly engine: OutboundEngine;
@@ -16,17 +16,22 @@ export interface CallServices {
   ended(running: Running): void;
 }
 
-export interface CallOptions {
-  readonly method: string;
-  readonly authority: string;
+/** What all calls of one channel have in common. */
+export interface CallChannel {
   /** Shown as the peer until there is one. */
   readonly target: string;
-  /** Milliseconds since the epoch, or Infinity. */
-  readonly deadline: number;
-  readonly lookup: Lookup;
   /** Bytes of a received message; -1 = no limit. */
   readonly maxReceiveBytes: number;
   readonly maxSendBytes: number;
+  readonly metadata: RequestMetadata;
+}
+
+export interface CallOptions {
+  readonly method: string;
+  readonly authority: string;
+  /** Milliseconds since the epoch, or Infinity. */
+  readonly deadline: number;
+  readonly lookup: Lookup;
   /** For a name that turns out not to be the mesh's: a call on an ordinary channel, or undefined where it may not leave. */
   outside(error: Error): Call | undefined;
 }
@@ -45,6 +50,7 @@ const dropped: AttemptListener = {
 
 export class MeshCall implements Call, Downstream, AttemptListener, Running {
   readonly #services: CallServices;
+  readonly #channel: CallChannel;
   readonly #options: CallOptions;
   readonly #number = ++numberOfCalls;
   #queue = new MessageQueue(replayBytes);
@@ -65,8 +71,9 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   /** The call of an ordinary channel that took over. */
   #outside: Call | undefined;
 
-  constructor(services: CallServices, options: CallOptions) {
+  constructor(services: CallServices, channel: CallChannel, options: CallOptions) {
     this.#services = services;
+    this.#channel = channel;
     this.#options = options;
   }
 
@@ -87,7 +94,7 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
 
   sendMessageWithContext(context: MessageContext, message: Buffer): void {
     if (this.#outside) return this.#outside.sendMessageWithContext(context, message);
-    const { maxSendBytes } = this.#options;
+    const { maxSendBytes } = this.#channel;
     if (maxSendBytes >= 0 && message.length > maxSendBytes) {
       return this.cancelWithStatus(grpc.status.RESOURCE_EXHAUSTED, `the message of ${message.length} bytes is longer than the ${maxSendBytes} that may be sent`);
     }
@@ -123,7 +130,7 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   }
 
   getPeer(): string {
-    return this.#outside?.getPeer() ?? this.#attempt?.call.getPeer() ?? this.#options.target;
+    return this.#outside?.getPeer() ?? this.#attempt?.call.getPeer() ?? this.#channel.target;
   }
 
   getCallNumber(): number {
@@ -194,8 +201,7 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
     }
     const made = new CallAttempt(owner, attempt, call, queue);
     if (owner === this) this.#attempt = made;
-    // The host was chosen; waiting for another connection to it would only hide that it is gone.
-    made.start(metadataOf(head.headers, { ...this.#metadata!.getOptions(), waitForReady: false }), () => channel.getConnectivityState(false) === grpc.connectivityState.READY, attempt.cluster.config.connectTimeoutMs);
+    made.start(this.#channel.metadata.of(head.headers, this.#metadata!.getOptions()), channel, attempt.cluster.config.connectTimeoutMs);
   }
 
   reply(reply: LocalReply): void {
@@ -229,7 +235,7 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
 
   onMessage(attempt: CallAttempt, message: Buffer): void {
     if (attempt !== this.#attempt || this.#over) return;
-    const { maxReceiveBytes } = this.#options;
+    const { maxReceiveBytes } = this.#channel;
     if (maxReceiveBytes >= 0 && message.length > maxReceiveBytes) {
       return this.cancelWithStatus(grpc.status.RESOURCE_EXHAUSTED, `Received message larger than max (${message.length} vs ${maxReceiveBytes})`);
     }

@@ -3,7 +3,8 @@ import { grpc, MeshError, type Lookup } from '@weft/data-plane/internal';
 import type { ChannelCredentials, ChannelInterface, ChannelOptions, Deadline } from '@grpc/grpc-js';
 import type { Passage } from '../http/passage.js';
 import type { Call, ServerCall } from './call-types.js';
-import { MeshCall, type CallServices } from './mesh-call.js';
+import { MeshCall, type CallChannel, type CallServices } from './mesh-call.js';
+import { RequestMetadata } from './metadata.js';
 
 export interface ChannelServices extends CallServices {
   readonly passage: Passage;
@@ -19,6 +20,8 @@ export class MeshChannel implements ChannelInterface {
   readonly #authority: string;
   readonly #credentials: ChannelCredentials;
   readonly #options: ChannelOptions;
+  readonly #calls: CallChannel;
+  readonly #defaultAuthority: string;
   #plain: ChannelInterface | undefined;
   #closed = false;
 
@@ -29,6 +32,13 @@ export class MeshChannel implements ChannelInterface {
     this.#authority = authorityOf(target);
     this.#credentials = credentials;
     this.#options = options;
+    this.#defaultAuthority = options['grpc.default_authority'] ?? this.#authority;
+    this.#calls = {
+      target,
+      maxReceiveBytes: options['grpc.max_receive_message_length'] ?? defaultMaxReceiveBytes,
+      maxSendBytes: options['grpc.max_send_message_length'] ?? -1,
+      metadata: new RequestMetadata(),
+    };
   }
 
   createCall(method: string, deadline: Deadline, host: string | null | undefined, parent: ServerCall | null, flags: number | null | undefined): Call {
@@ -44,14 +54,11 @@ export class MeshChannel implements ChannelInterface {
     }
     const propagated = flags ?? propagate.DEFAULTS;
     const parentDeadline = parent && propagated & propagate.DEADLINE ? milliseconds(parent.getDeadline()) : Infinity;
-    const call = new MeshCall(this.#services, {
+    const call = new MeshCall(this.#services, this.#calls, {
       method,
-      authority: host ?? this.#options['grpc.default_authority'] ?? this.#authority,
-      target: this.#target,
+      authority: host ?? this.#defaultAuthority,
       deadline: Math.min(milliseconds(deadline), parentDeadline),
       lookup: this.#bounded(lookup),
-      maxReceiveBytes: this.#options['grpc.max_receive_message_length'] ?? defaultMaxReceiveBytes,
-      maxSendBytes: this.#options['grpc.max_send_message_length'] ?? -1,
       outside,
     });
     if (parent && propagated & propagate.CANCELLATION) parent.on('cancelled', () => call.cancelWithStatus(grpc.status.CANCELLED, 'Cancelled by parent call'));

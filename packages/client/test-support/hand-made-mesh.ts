@@ -23,6 +23,7 @@ export interface Service {
   /** Services added before whose clusters the routes name, too. */
   clusters?: readonly string[];
   filters?: readonly HttpFilterConfig[];
+  idleTimeoutMs?: number;
 }
 
 export class HandMadeMesh {
@@ -59,7 +60,7 @@ export class HandMadeMesh {
     const routes = new RouteTable({ name, virtualHosts: [virtualHost], mutations: noMutations, mostSpecificHeaderMutationsWins: false, ignorePortInHostMatching: false, maxDirectResponseBodySize: 4096, filterOverrides: noOverrides });
     const filters = new FilterChain(service.filters ?? [], { random: Math.random, now: Date.now, setTimeout: (run, ms) => systemClock.setTimeout(run, ms) });
     const clusters = new Map([name, ...(service.clusters ?? [])].map((other) => [`outbound|80||${other}`, this.clusters.get(other)!]));
-    const snapshot = { name: `${name}:80`, routes, filters, clusters, maxStreamDurationMs: 0 };
+    const snapshot = { name: `${name}:80`, routes, filters, clusters, maxStreamDurationMs: 0, ...(service.idleTimeoutMs !== undefined && { streamIdleTimeoutMs: service.idleTimeoutMs }), upgrades: new Map([['websocket', true], ['echo', true]]) };
     this.states.set(`${name}:80`, { snapshot, state: 'ready', wait: async () => undefined });
     return this;
   }

@@ -1,7 +1,9 @@
 // undici's handler for one attempt at one host.
 import { httpFailure, isCallerError, type UpstreamAttempt } from '@weft/data-plane/internal';
+import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { RequestBody } from './request-body.js';
+import { watchUpgraded } from './upgraded.js';
 import { headerObject, HttpResponseHead, type HeaderObject, type RawHeaders } from './response-head.js';
 
 /** Of a response that is thrown away: reading up to so much keeps its connection, which is worth more than the bytes. */
@@ -17,6 +19,8 @@ export interface AttemptOwner {
   information(status: number, headers: HeaderObject): void;
   forwardHead(status: number, headers: HeaderObject, raw: RawHeaders, statusMessage: string): void;
   forwardData(chunk: Buffer): void;
+  /** The connection is the caller's: `end` ends the attempt. */
+  forwardUpgrade(status: number, headers: HeaderObject, raw: RawHeaders, socket: Duplex): void;
   finish(trailers: HeaderObject, raw: RawHeaders): void;
   callerFailed(error: Error): void;
 }
@@ -63,6 +67,18 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
     const { edited } = head;
     if (edited) this.#exchange.forwardHead(head.status, headerObject(edited), edited, statusMessage ?? '');
     else this.#exchange.forwardHead(head.status, headers, controller.rawHeaders ?? null, statusMessage ?? '');
+  }
+
+  onRequestUpgrade(controller: Dispatcher.DispatchController, status: number, headers: HeaderObject, socket: Duplex): void {
+    const head = new HttpResponseHead(status, headers);
+    if (this.#state !== 'waiting' || this.#attempt.onHead(head) === 'discard') return void socket.destroy();
+    this.#state = 'over';
+    const { edited } = head;
+    const attempt = this.#attempt;
+    watchUpgraded(socket, attempt.idleTimeoutMs, (end) => attempt.onEnd(end));
+    attempt.abort = (reason) => socket.destroy(reason);
+    if (edited) this.#exchange.forwardUpgrade(status, headerObject(edited), edited, socket);
+    else this.#exchange.forwardUpgrade(status, headers, controller.rawHeaders ?? null, socket);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

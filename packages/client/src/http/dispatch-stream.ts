@@ -1,5 +1,6 @@
 // undici's callers (fetch, request, stream, interceptors): their handler on one side, the exchange on the other.
 import type { RequestHead } from '@weft/data-plane/internal';
+import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { HttpExchange, type ExchangeOptions, type ExchangeServices } from './http-exchange.js';
 import type { RequestBody } from './request-body.js';
@@ -34,6 +35,10 @@ export class DispatchStream extends HttpExchange {
 
   protected emitData(chunk: Buffer): void {
     this.#handler.onResponseData?.(this, chunk);
+  }
+
+  protected emitUpgrade(status: number, headers: HeaderObject, socket: Duplex): void {
+    this.#handler.onRequestUpgrade?.(this, status, headers, socket);
   }
 
   protected emitEnd(trailers: HeaderObject): void {

@@ -1,5 +1,6 @@
 // One HTTP request of the application: the engine decides, this moves. Chunks go from the host's pool to the caller without passing the engine.
 import { HeaderMap, MeshError, type BodyPipe, type Downstream, type HttpTransport, type LocalReply, type MirrorAttempt, type OutboundEngine, type OutboundListenerSnapshot, type OutboundStream, type RequestHead, type UpstreamAttempt } from '@weft/data-plane/internal';
+import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { Running } from '../in-flight.js';
 import { AttemptHandler, type AttemptOwner } from './attempt-handler.js';
@@ -38,6 +39,7 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
   #sent = false;
   #over = false;
   #reason: Error | null = null;
+  #upgraded: Duplex | undefined;
   paused = false;
   #rawHeaders: RawHeaders = null;
   #rawTrailers: RawHeaders = null;
@@ -56,6 +58,8 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
   protected abstract emitInformation(status: number, headers: HeaderObject): void;
   protected abstract emitHead(status: number, headers: HeaderObject, statusMessage: string): void;
   protected abstract emitData(chunk: Buffer): void;
+  /** The socket is the caller's; what it does with it the exchange does not see. */
+  protected abstract emitUpgrade(status: number, headers: HeaderObject, socket: Duplex): void;
   protected abstract emitEnd(trailers: HeaderObject): void;
   protected abstract emitError(error: Error): void;
 
@@ -131,7 +135,10 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
     const { head, idleTimeoutMs } = attempt;
     const headers = ['host', head.authority];
     const { raw } = head.headers;
-    for (let i = 0; i < raw.length; i++) headers.push(raw[i]!);
+    for (let i = 0; i < raw.length; i += 2) {
+      // undici writes these itself.
+      if (head.upgrade === undefined || (raw[i] !== 'upgrade' && raw[i] !== 'connection')) headers.push(raw[i]!, raw[i + 1]!);
+    }
     dispatcher.dispatch(
       {
         path: head.path,
@@ -140,6 +147,7 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
         body: body ? (body.open() as Buffer) : null,
         headersTimeout: earlier(headersTimeout, idleTimeoutMs),
         bodyTimeout: earlier(bodyTimeout, idleTimeoutMs),
+        ...(head.upgrade !== undefined && { upgrade: head.upgrade }),
         ...(blocking !== undefined && { blocking }),
         ...(reset !== undefined && { reset }),
       },
@@ -208,6 +216,14 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
     }
   }
 
+  forwardUpgrade(status: number, headers: HeaderObject, raw: RawHeaders, socket: Duplex): void {
+    if (this.#over) return void socket.destroy();
+    this.#rawHeaders = raw;
+    this.#upgraded = socket;
+    socket.once('close', () => this.#end());
+    this.guarded(() => this.emitUpgrade(status, headers, socket));
+  }
+
   finish(trailers: HeaderObject, raw: RawHeaders): void {
     this.#received = true;
     if (this.#response && !this.#over) this.#response.end(HeaderMap.from(trailers as Record<string, string>));
@@ -231,7 +247,9 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
   fail(error: Error): void {
     if (this.#over) return;
     this.#end();
-    this.emitError(error);
+    // Its caller has had its answer, and hears the rest from the socket.
+    if (this.#upgraded) this.#upgraded.destroy(error);
+    else this.emitError(error);
   }
 
   giveUp(reason: Error): void {
@@ -284,6 +302,7 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
   }
 
   #end(): void {
+    if (this.#over) return;
     this.#over = true;
     this.body?.close();
     this.#services.ended(this);
@@ -299,8 +318,7 @@ function earlier(own: number | null | undefined, idle: number): number {
   return own && idle ? Math.min(own, idle) : own || idle;
 }
 
-/** An upgrade would leave HTTP, and with it routes and policy. */
-export function refuseUpgrade(method: string, upgrade: unknown): MeshError | undefined {
-  if (method !== 'CONNECT' && (upgrade === undefined || upgrade === null || upgrade === false)) return undefined;
-  return new MeshError('WEFT_UNSUPPORTED', `${method === 'CONNECT' ? 'CONNECT' : `upgrade to ${String(upgrade)}`} through the mesh`);
+/** A tunnel names its own destination, past routes and policy. */
+export function refuseConnect(method: string): MeshError | undefined {
+  return method === 'CONNECT' ? new MeshError('WEFT_UNSUPPORTED', 'CONNECT through the mesh') : undefined;
 }

@@ -2,7 +2,7 @@
 import { MeshError, type Lookup, type OutboundEngine } from '@weft/data-plane/internal';
 import { Agent, Dispatcher, errors } from 'undici';
 import { DispatchStream } from './dispatch-stream.js';
-import { refuseUpgrade, type ExchangeServices } from './http-exchange.js';
+import { refuseConnect, type ExchangeServices } from './http-exchange.js';
 import { handlerOf } from './legacy-handler.js';
 import { Passage } from './passage.js';
 import { requestBody, type BodyInput } from './request-body.js';
@@ -98,8 +98,8 @@ export class MeshDispatcher extends Dispatcher {
   }
 
   #stream(options: Options, handler: Dispatcher.DispatchHandler): DispatchStream {
-    const refused = refuseUpgrade(options.method, options.upgrade);
-    const head = requestHead(parseTarget(options.origin!), options.method, withQuery(options.path, options.query), options.headers);
+    const refused = refuseConnect(options.method);
+    const head = requestHead(parseTarget(options.origin!), options.method, withQuery(options.path, options.query), options.headers, upgradeOf(options.upgrade));
     const { headersTimeout, bodyTimeout, blocking, reset } = options;
     const stream = new DispatchStream(this.#services, head, requestBody(options.body, this.#replayBytes), { headersTimeout, bodyTimeout, blocking, reset }, handler);
     if (refused) stream.fail(refused);
@@ -117,4 +117,10 @@ export class MeshDispatcher extends Dispatcher {
     if (this.#passage.allows(error, authority)) this.passOn().dispatch(options as Dispatcher.DispatchOptions, handler);
     else handler.onResponseError?.(null as never, error);
   }
+}
+
+/** @throws undici's InvalidArgumentError: `true` names no protocol. */
+function upgradeOf(upgrade: Options['upgrade']): string | undefined {
+  if (upgrade === true) throw new errors.InvalidArgumentError('upgrade must be a string');
+  return upgrade || undefined;
 }

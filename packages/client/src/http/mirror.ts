@@ -1,4 +1,5 @@
 // A copy of a request on its way to a mirror: its answer is read and dropped.
+import type { Duplex } from 'node:stream';
 import type { MirrorAttempt } from '@weft/data-plane/internal';
 import type { AttemptOwner } from './attempt-handler.js';
 import type { RequestBody } from './request-body.js';
@@ -22,5 +23,9 @@ export class Mirror implements AttemptOwner {
   information(): void {}
   forwardHead(): void {}
   forwardData(): void {}
+  forwardUpgrade(_status: number, _headers: unknown, _raw: unknown, socket: Duplex): void {
+    socket.destroy();
+  }
+
   finish(): void {}
 }

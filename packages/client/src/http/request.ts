@@ -1,7 +1,8 @@
 // mesh.request: the short way, without undici's request machinery between the host's connection and the caller.
 import { MeshError, type Lookup, type OutboundListenerSnapshot, type RequestHead } from '@weft/data-plane/internal';
+import type { Duplex } from 'node:stream';
 import { errors, type Dispatcher } from 'undici';
-import { HttpExchange, refuseUpgrade, type ExchangeOptions, type ExchangeServices } from './http-exchange.js';
+import { HttpExchange, refuseConnect, type ExchangeOptions, type ExchangeServices } from './http-exchange.js';
 import type { MeshDispatcher } from './mesh-dispatcher.js';
 import type { Passage } from './passage.js';
 import { requestBody, type BodyInput, type RequestBody } from './request-body.js';
@@ -50,7 +51,7 @@ export function meshRequest(services: RequestServices, url: string | URL, option
     options.signal?.throwIfAborted();
     const target = parseTarget(url);
     const method = options.method ?? (options.body === undefined || options.body === null ? 'GET' : 'PUT');
-    const refused = refuseUpgrade(method, undefined);
+    const refused = refuseConnect(method);
     if (refused) throw refused;
     const lookup = services.exchange.engine.lookup(target.scheme, target.authority);
     const outside = (error: Error) => {
@@ -115,6 +116,11 @@ class RequestExchange extends HttpExchange {
 
   protected emitData(chunk: Buffer): void {
     if (!this.#body!.receive(chunk)) this.pause();
+  }
+
+  protected emitUpgrade(_status: number, _headers: HeaderObject, socket: Duplex): void {
+    // Nothing here asks for one.
+    socket.destroy();
   }
 
   protected emitEnd(trailers: HeaderObject): void {

@@ -27,11 +27,15 @@ export function parseTarget(url: string | URL): Target {
 }
 
 /** A `host` header of the caller's own is what it means by the authority. */
-export function requestHead(target: Pick<Target, 'scheme' | 'authority'>, method: string, path: string, input: unknown): RequestHead {
+export function requestHead(target: Pick<Target, 'scheme' | 'authority'>, method: string, path: string, input: unknown, upgrade?: string): RequestHead {
   const headers = HeaderMap.from(input as HeaderInput | undefined | null);
   const host = headers.get('host');
   if (host !== undefined) headers.remove('host');
-  return { protocol: 'http', method, scheme: target.scheme, authority: host ?? target.authority, path, headers };
+  if (upgrade === undefined) return { protocol: 'http', method, scheme: target.scheme, authority: host ?? target.authority, path, headers };
+  // Routes and filters may ask for them.
+  headers.set('connection', 'Upgrade');
+  headers.set('upgrade', upgrade);
+  return { protocol: 'http', method, scheme: target.scheme, authority: host ?? target.authority, path, headers, upgrade };
 }
 
 /** undici's `query` option. */

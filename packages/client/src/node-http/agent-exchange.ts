@@ -1,8 +1,10 @@
 // One request of a node:http client: from the in-process server's request to the dispatcher, and its answer back.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { BodyInput } from '../http/request-body.js';
 import type { HeaderObject } from '../http/response-head.js';
+import { bridge } from './bridge.js';
 import type { InProcessSocket } from './in-process-socket.js';
 
 /** What is said to the next hop only (RFC 9110 §7.6.1): each side of the mesh has connections of its own. */
@@ -30,10 +32,10 @@ export class AgentExchange implements Dispatcher.DispatchHandler {
     });
   }
 
-  start(dispatcher: Pick<Dispatcher, 'dispatch'>, origin: string): void {
+  start(dispatcher: Pick<Dispatcher, 'dispatch'>, origin: string, upgrade: string | undefined): void {
     const { method = 'GET', url = '/', rawHeaders } = this.#request;
     try {
-      dispatcher.dispatch({ origin, path: url, method: method as Dispatcher.HttpMethod, headers: endToEnd(rawHeaders), body: bodyOf(this.#request) as null }, this);
+      dispatcher.dispatch({ origin, path: url, method: method as Dispatcher.HttpMethod, headers: endToEnd(rawHeaders), body: bodyOf(this.#request) as null, upgrade: upgrade ?? null }, this);
     } catch (error) {
       this.#fail(error as Error);
     }
@@ -50,6 +52,20 @@ export class AgentExchange implements Dispatcher.DispatchHandler {
     if (status === 102) response.writeProcessing();
     else if (status === 103 && headers['link'] !== undefined) response.writeEarlyHints(headers as Record<string, string | string[]>);
     else if (status >= 200) response.writeHead(status, statusMessage || undefined, endToEnd(rawOf(controller.rawHeaders, headers)));
+  }
+
+  onRequestUpgrade(controller: Dispatcher.DispatchController, status: number, headers: HeaderObject, upstream: Duplex): void {
+    if (this.#over || status !== 101) {
+      upstream.destroy();
+      return this.#fail(new Error(`the answer to an upgrade was ${status}`));
+    }
+    this.#over = true;
+    this.#response.detachSocket(this.#socket as never);
+    const raw = rawOf(controller.rawHeaders, headers);
+    let head = 'HTTP/1.1 101 Switching Protocols\r\n';
+    for (let i = 0; i < raw.length; i += 2) head += `${raw[i]}: ${raw[i + 1]}\r\n`;
+    this.#socket.write(`${head}\r\n`, 'latin1');
+    bridge(this.#socket, upstream);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -17,6 +17,8 @@ export class InProcessSocket extends Duplex {
 
   static pair(): [client: InProcessSocket, server: InProcessSocket] {
     const [client, server] = [new InProcessSocket(), new InProcessSocket()];
+    // As sockets of net.connect: who is told of the end and does nothing is not left half open.
+    client.allowHalfOpen = false;
     client.#peer = server;
     server.#peer = client;
     return [client, server];

@@ -4,6 +4,7 @@ import type { BodyPipe } from '../filter/body-pipe.js';
 import type { FilterContext, FilterResult } from '../filter/http-filter.js';
 import type { FilterHost, RouteFilters, StreamFilters } from '../filter/filter-chain.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
+import { upgradeAllowed, upgradeRefused } from '../route/upgrade.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
@@ -69,6 +70,7 @@ export class ServerStream implements InboundStream, FilterHost {
     if (!route) return this.refuse(chain.routes ? routeNotFound : noRoutes);
     this.#route = route;
     this.info.routeName = route.entry.name || route.virtualHost.name;
+    if (head.upgrade !== undefined && !upgradeAllowed(head.upgrade, chain.config.http.upgrades, route.action)) return this.refuse(upgradeRefused);
     const filters: RouteFilters | undefined = chain.filters.forRoute(route);
     if (!filters) return this.#handle(route);
     this.#filters = filters.start(this);

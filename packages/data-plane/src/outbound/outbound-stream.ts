@@ -7,6 +7,7 @@ import type { FilterHost, StreamFilters } from '../filter/filter-chain.js';
 import { describeReply, replyThrough } from '../filter/filtered-reply.js';
 import type { ForwardActionConfig } from '../resource/route-config.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
+import { upgradeAllowed, upgradeRefused } from '../route/upgrade.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
 import { HeaderMap } from '../stream/header-map.js';
 import { grpcStatusOf, type LocalReply } from '../stream/local-reply.js';
@@ -91,6 +92,8 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     this.info.clusterName = route.cluster ?? '';
     this.#cluster = this.#snapshot.clusters.get(this.info.clusterName);
     if (this.#cluster?.config.service) this.info.destination = this.#cluster.config.service;
+    // Before filters, as in Envoy, which makes another filter chain for it. Most requests do not ask.
+    if (this.#head.upgrade !== undefined && !upgradeAllowed(this.#head.upgrade, this.#snapshot.upgrades, route.action)) return this.#reply(upgradeRefused);
     // 3. Filters before anything is changed for the upstream, as in Envoy: a fault's header conditions see the caller's own headers.
     //    Once a request, not once an attempt: a retry must not be aborted or delayed by the same fault again, and sends the body as filters
     //    left it. Bodies come into the engine only where a filter of the route wants them.
@@ -225,6 +228,8 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     info.status = head.status;
     if (head.grpcStatus !== undefined) info.grpcStatus = head.grpcStatus;
     if (info.responseCodeDetails === '') info.responseCodeDetails = 'via_upstream';
+    // The connection is the caller's from here on, for as long as it likes (Envoy).
+    if (head.status === 101) this.#routeTimer?.cancel();
     // 9. Peer metadata is the mesh's own and taken out first: neither the route's formatters nor the application may see it.
     this.#services.telemetry.responseHead?.(info, this.#trace, head);
     //    The route's edits are the router's own, and the router is the first filter on the way back; the others see their result.

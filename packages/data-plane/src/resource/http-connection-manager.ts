@@ -12,13 +12,14 @@ import { decodeHttpFilters, type HttpFilterRegistry, type Side } from './http-fi
 import type { HttpConnectionManagerConfig } from './listener-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { decodeRouteConfiguration } from './route-configuration.js';
+import { decodeListenerUpgrades } from './upgrade.js';
 import { durationMs, typeNameOf } from './value.js';
 
 const fields = knownFields(
   HttpConnectionManagerSchema,
-  ['stat_prefix', 'rds', 'route_config', 'http_filters', 'common_http_protocol_options', 'stream_idle_timeout', 'request_timeout', 'forward_client_cert_details', 'normalize_path', 'merge_slashes', 'path_with_escaped_slashes_action'],
+  ['stat_prefix', 'rds', 'route_config', 'http_filters', 'common_http_protocol_options', 'stream_idle_timeout', 'request_timeout', 'forward_client_cert_details', 'normalize_path', 'merge_slashes', 'path_with_escaped_slashes_action', 'upgrade_configs'],
   // Codecs, connections and identification of requests are node's and the application's; telemetry has its own configuration.
-  ['codec_type', 'tracing', 'http_protocol_options', 'http2_protocol_options', 'http3_protocol_options', 'server_name', 'server_header_transformation', 'max_request_headers_kb', 'request_headers_timeout', 'drain_timeout', 'delayed_close_timeout', 'access_log', 'access_log_flush_interval', 'flush_access_log_on_new_request', 'access_log_options', 'use_remote_address', 'internal_address_config', 'skip_xff_append', 'via', 'generate_request_id', 'preserve_external_request_id', 'always_set_request_id_in_response', 'set_current_client_cert_details', 'proxy_100_continue', 'represent_ipv4_remote_address_as_ipv4_mapped_ipv6', 'upgrade_configs', 'request_id_extension', 'stream_error_on_invalid_http_message', 'append_local_overload', 'proxy_status_config'],
+  ['codec_type', 'tracing', 'http_protocol_options', 'http2_protocol_options', 'http3_protocol_options', 'server_name', 'server_header_transformation', 'max_request_headers_kb', 'request_headers_timeout', 'drain_timeout', 'delayed_close_timeout', 'access_log', 'access_log_flush_interval', 'flush_access_log_on_new_request', 'access_log_options', 'use_remote_address', 'internal_address_config', 'skip_xff_append', 'via', 'generate_request_id', 'preserve_external_request_id', 'always_set_request_id_in_response', 'set_current_client_cert_details', 'proxy_100_continue', 'represent_ipv4_remote_address_as_ipv4_mapped_ipv6', 'request_id_extension', 'stream_error_on_invalid_http_message', 'append_local_overload', 'proxy_status_config'],
   ['scoped_routes', 'xff_num_trusted_hops', 'original_ip_detection_extensions'],
 );
 const commonFields = knownFields(HttpProtocolOptionsSchema, ['max_stream_duration'], ['idle_timeout', 'max_connection_duration', 'max_headers_count', 'max_requests_per_connection']);
@@ -51,6 +52,7 @@ export function decodeHttpConnectionManager(any: Any, side: Side, registry: Http
     ...(maxStreamDurationMs !== undefined && { maxStreamDurationMs }),
     ...(streamIdleTimeoutMs !== undefined && { streamIdleTimeoutMs }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
+    ...(manager.upgradeConfigs.length > 0 && { upgrades: decodeListenerUpgrades(manager.upgradeConfigs, join(path, 'upgrade_configs'), report) }),
     normalizePath: manager.normalizePath ?? false,
     mergeSlashes: manager.mergeSlashes,
     escapedSlashes: escapedSlashes(manager.pathWithEscapedSlashesAction, join(path, 'path_with_escaped_slashes_action'), report),

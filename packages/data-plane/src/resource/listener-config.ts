@@ -1,7 +1,7 @@
 // Listener and HttpConnectionManager, decoded.
 import type { HttpFilterFactory } from '../filter/http-filter.js';
 import type { DestinationService, WorkloadInfo } from '../stream/stream-info.js';
-import type { RouteConfigurationConfig } from './route-config.js';
+import type { RouteConfigurationConfig, UpgradesConfig } from './route-config.js';
 import type { DownstreamTlsConfig } from './tls-config.js';
 
 export interface ListenerConfig {
@@ -42,6 +42,7 @@ export interface HttpConnectionManagerConfig {
   maxStreamDurationMs?: number;
   streamIdleTimeoutMs?: number;
   requestTimeoutMs?: number;
+  upgrades?: UpgradesConfig;
   normalizePath: boolean;
   mergeSlashes: boolean;
   escapedSlashes: 'keep' | 'reject' | 'unescape-and-redirect' | 'unescape-and-forward';

@@ -27,11 +27,12 @@ import { decodeRateLimits } from './rate-limit.js';
 import { join, knownFields, type Report } from './report.js';
 import { decodeRetryPolicy } from './retry-policy.js';
 import type { ForwardActionConfig, HashPolicyConfig, RedirectConfig, RouteActionConfig, WeightedClusterConfig } from './route-config.js';
+import { decodeRouteUpgrades } from './upgrade.js';
 import { durationMs, filterMetadata, maxTotalWeight, runtimeFraction } from './value.js';
 
 const forwardFields = knownFields(
   RouteActionSchema,
-  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration', 'rate_limits', 'include_vh_rate_limits'],
+  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration', 'rate_limits', 'include_vh_rate_limits', 'upgrade_configs'],
   ['early_data_policy', 'max_internal_redirects'],
   ['cluster_specifier_plugin', 'inline_cluster_specifier_plugin'],
 );
@@ -99,6 +100,7 @@ function decodeForward(action: RouteAction, path: string, inherited: Inherited, 
     priority: action.priority === RoutingPriority.HIGH ? 'high' : 'default',
     ...(action.rateLimits.length > 0 && { rateLimits: decodeRateLimits(action.rateLimits, join(path, 'rate_limits'), report) }),
     ...(action.includeVhRateLimits && { includeVirtualHostRateLimits: true }),
+    ...(action.upgradeConfigs.length > 0 && { upgrades: decodeRouteUpgrades(action.upgradeConfigs, join(path, 'upgrade_configs'), report) }),
   };
 }
 

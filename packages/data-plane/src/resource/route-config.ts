@@ -79,7 +79,11 @@ export interface ForwardActionConfig {
   priority: 'default' | 'high';
   rateLimits?: readonly RateLimitConfig[];
   includeVirtualHostRateLimits?: boolean;
+  upgrades?: UpgradesConfig;
 }
+
+/** By upgrade type in lower case: whether it is allowed. */
+export type UpgradesConfig = ReadonlyMap<string, boolean>;
 
 export interface WeightedClusterConfig {
   name: string;

@@ -164,7 +164,7 @@ export class OutboundListenerEntry implements ListenerState {
 
   #publish({ http, routes, clusters }: Build): void {
     const found: ReadonlyMap<string, UpstreamCluster> = clusters.present();
-    this.snapshot = Object.freeze({ name: this.name, routes, filters: this.#filters as FilterChain, clusters: found, missing: clusters.missing(), maxStreamDurationMs: http.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: http.streamIdleTimeoutMs ?? 0 });
+    this.snapshot = Object.freeze({ name: this.name, routes, filters: this.#filters as FilterChain, clusters: found, missing: clusters.missing(), maxStreamDurationMs: http.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: http.streamIdleTimeoutMs ?? 0, upgrades: http.upgrades });
     this.#become('ready', undefined);
   }
 

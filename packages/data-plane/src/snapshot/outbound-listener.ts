@@ -1,5 +1,6 @@
 // What one dialled name means: made complete, frozen, then swapped in with a single assignment.
 import type { FilterChain } from '../filter/filter-chain.js';
+import type { UpgradesConfig } from '../resource/route-config.js';
 import type { RouteTable } from '../route/route-table.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 
@@ -15,4 +16,6 @@ export interface OutboundListenerSnapshot {
   readonly maxStreamDurationMs: number;
   /** For routes without an idle timeout of their own; 0 or absent = none. */
   readonly streamIdleTimeoutMs?: number;
+  /** What requests may change to where their route does not say. */
+  readonly upgrades?: UpgradesConfig | undefined;
 }

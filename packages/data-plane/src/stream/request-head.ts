@@ -12,6 +12,8 @@ export interface RequestHead {
   authority: string;
   path: string;
   headers: HeaderMap;
+  /** What the connection shall change to (`websocket`), as the headers say, too. Absent: nothing. */
+  readonly upgrade?: string;
 }
 
 /** The path without query and fragment, on which routes and policies match. */

@@ -71,7 +71,7 @@ describe('a request listener in the mesh', () => {
   });
 
   it('of an http.Server keeps its limits, its listeners and its upgrades, behind policy', async () => {
-    const test = start({ listener: { rbac: [denyPath('/admin')] } });
+    const test = start({ listener: { rbac: [denyPath('/admin')], http: { upgrades: new Map([['echo', true]]) } } });
     const app = createServer({ headersTimeout: 1234 });
     app.on('request', (_req, res) => res.end('app'));
     app.on('upgrade', (_req, socket) => socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\nhello'));
@@ -80,6 +80,10 @@ describe('a request listener in the mesh', () => {
     const upgradeHeaders = ['upgrade: echo', 'connection: upgrade'];
     expect(await raw(port, request('/', []))).toContain('app');
     expect(await raw(port, request('/ws', upgradeHeaders).replace('connection: close\r\n', ''))).toMatch(/^HTTP\/1.1 101[^]*hello/);
+    await vi.waitFor(() => expect(test.infos.at(-1)).toMatchObject({ status: 101, bytesSent: expect.any(Number) }));
+    expect(test.infos.at(-1)!.bytesSent).toBeGreaterThan('hello'.length);
+    // Only what the listener names may change the protocol, as in Envoy.
+    expect(statusOf(await raw(port, request('/ws', ['upgrade: other', 'connection: upgrade']).replace('connection: close\r\n', '')))).toBe(403);
     expect(statusOf(await raw(port, request('/admin', upgradeHeaders).replace('connection: close\r\n', '')))).toBe(403);
     expect(statusOf(await raw(port, request('/', ['expect: 100-continue', 'content-length: 1'], 'POST')))).toBe(413);
     expect(statusOf(await raw(port, 'CONNECT payments:80 HTTP/1.1\r\nhost: payments\r\n\r\n'))).toBe(405);

@@ -76,22 +76,35 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, app: Se
   if (!connection) return void socket.destroy();
   const chain = options.inbound.chainFor(connection.info);
   if (!chain) return refuse(socket, noChain(options.inbound));
-  const opened = openStream(request, connection.info, chain, options);
+  const opened = openStream(request, connection.info, chain, options, undefined, request.headers.upgrade);
   const { stream, result } = opened;
   options.requests.begin();
   let status = 101;
+  const { bytesRead, bytesWritten } = request.socket;
+  onFirstWrite(socket, (text) => (status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1] ?? status)));
+  stream.abort = () => socket.destroy();
   socket.once('close', () => {
-    stream.end({ status, cancelled: false, bytesReceived: 0, bytesSent: 0 });
+    stream.end({ status, cancelled: false, bytesReceived: request.socket.bytesRead - bytesRead + head.length, bytesSent: request.socket.bytesWritten - bytesWritten });
     options.requests.end();
   });
   const settle = (reply: LocalReply | undefined) => {
     const refused = reply ?? proceed(request, opened);
     if (!refused) return stream.run(() => void app.emit('upgrade', request, socket, head));
-    status = refused.status;
     refuse(socket, refused);
   };
   if (result instanceof Promise) result.then(settle, () => socket.destroy());
   else settle(result);
+}
+
+/** The application answers the handshake by itself, in whichever of two ways. */
+function onFirstWrite(socket: Duplex, onText: (text: string) => void): void {
+  const { write, end } = socket;
+  const watch = <T extends typeof write | typeof end>(method: T): T => ((...args: [never, never, never]) => {
+    Object.assign(socket, { write, end });
+    if (typeof args[0] === 'string' || ArrayBuffer.isView(args[0])) onText(String(args[0]).slice(0, 16));
+    return (method as typeof write).apply(socket, args);
+  }) as unknown as T;
+  Object.assign(socket, { write: watch(write), end: watch(end) });
 }
 
 function refuse(socket: Duplex, { status, body }: LocalReply): void {

@@ -44,8 +44,8 @@ export interface OpenedStream {
   readonly fixedPath: string | undefined;
 }
 
-export function openStream(request: IncomingMessage, connection: ConnectionInfo, chain: FilterChainRuntime, { inbound, router, pathIsFixed }: NodeHandlerOptions, response?: ServerResponse): OpenedStream {
-  const { head, refusal } = requestHead(request, connection.tls);
+export function openStream(request: IncomingMessage, connection: ConnectionInfo, chain: FilterChainRuntime, { inbound, router, pathIsFixed }: NodeHandlerOptions, response?: ServerResponse, upgrade?: string): OpenedStream {
+  const { head, refusal } = requestHead(request, connection.tls, upgrade);
   const fixedPath = pathIsFixed ? head.path : undefined;
   const stream = inbound.open(chain, connection, head, { httpVersion: httpVersion(request), router, ...(response && { bodies: nodeBodies, message: response }) });
   return { stream, head, fixedPath, result: refusal ? stream.refuse(refusal) : stream.decode() };

@@ -4,7 +4,7 @@ import { HeaderMap, type LocalReply, type RequestHead } from '@weft/data-plane/i
 import { diffHeaders } from './diff-headers.js';
 
 /** With a reply where the request has no single meaning. */
-export function requestHead(request: IncomingMessage, secure: boolean): { head: RequestHead; refusal?: LocalReply } {
+export function requestHead(request: IncomingMessage, secure: boolean, upgrade?: string): { head: RequestHead; refusal?: LocalReply } {
   const http2 = request.httpVersionMajor >= 2;
   const headers = headersOf(request.rawHeaders);
   const authority = http2 ? (request.headers[':authority'] as string | undefined) : undefined;
@@ -13,7 +13,7 @@ export function requestHead(request: IncomingMessage, secure: boolean): { head: 
   const target: Target | undefined = url.charCodeAt(0) === 47 /* / */ ? { path: url } : splitTarget(url);
   if (target?.authority !== undefined) headers.set('host', target.authority);
   const protocol = http2 && headers.get('content-type')?.startsWith('application/grpc') ? 'grpc' : 'http';
-  const head: RequestHead = { protocol, method: request.method ?? '', scheme: secure ? 'https' : 'http', authority: target?.authority ?? authority ?? host ?? '', path: target?.path ?? url, headers };
+  const head: RequestHead = { protocol, method: request.method ?? '', scheme: secure ? 'https' : 'http', authority: target?.authority ?? authority ?? host ?? '', path: target?.path ?? url, headers, ...(upgrade !== undefined && { upgrade }) };
   if (!target) return { head, refusal: badRequest('bad request target') };
   if (authority !== undefined && host !== undefined && host !== authority) return { head, refusal: badRequest('two authorities') };
   return { head };

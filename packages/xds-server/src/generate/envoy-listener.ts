@@ -10,7 +10,7 @@ import { faultFilter } from './fault.js';
 import type { GenerateContext, GeneratedResource } from './generator.js';
 import { visibleHttpPorts } from './inventory.js';
 import { duration, encode, overAds, socketAddress } from './message.js';
-import { routerFilter } from './outbound-listener.js';
+import { routerFilter, upgradeConfigs } from './outbound-listener.js';
 import { namedTarget } from './outbound-target.js';
 import { directResponseLimit, virtualHost, type VirtualHostInit } from './route.js';
 
@@ -50,6 +50,7 @@ export function envoyListener(context: GenerateContext, name: string): Generated
                 routeSpecifier: { case: 'rds', value: { configSource: overAds, routeConfigName: String(port) } },
                 httpFilters: [faultFilter(), corsFilter(), routerFilter()],
                 normalizePath: true,
+                upgradeConfigs,
                 // Istio's: a stream may be silent for as long as it likes; Envoy alone would end it after 5 minutes.
                 streamIdleTimeout: duration(0),
               }),

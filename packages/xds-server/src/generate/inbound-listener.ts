@@ -9,7 +9,7 @@ import type { GenerateContext, GeneratedResource, ProfileName } from './generato
 import { inboundWorkload, type InboundWorkload } from './inbound-workload.js';
 import { duration, encode, extension, socketAddress, type Init } from './message.js';
 import { bracketed, parseGrpcInboundName, parseWeftInboundName, type InboundName } from './name.js';
-import { routerFilter } from './outbound-listener.js';
+import { routerFilter, upgradeConfigs } from './outbound-listener.js';
 import { rbacFilters } from './rbac.js';
 import { identityFromProvider } from './tls-context.js';
 import { serviceMetadata, workloadIdentity } from './workload-metadata.js';
@@ -30,6 +30,7 @@ export function weftInboundListener(context: GenerateContext, name: string): Gen
     pathWithEscapedSlashesAction: EscapedSlashes.KEEP_UNCHANGED,
     streamIdleTimeout: duration(0),
     forwardClientCertDetails: ForwardClientCert.SANITIZE_SET,
+    upgradeConfigs,
     setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
   };
   const tls: FilterChainInit = { ...chain('tls', http), filterChainMatch: { transportProtocol: 'tls' }, transportSocket: mutualTls(['h2', 'http/1.1']) };

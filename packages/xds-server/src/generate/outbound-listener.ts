@@ -21,11 +21,15 @@ export function outboundListener(context: GenerateContext, profile: ProfileName,
       apiListener: packAny(HttpConnectionManagerSchema, {
         statPrefix: routeConfigName,
         routeSpecifier: { case: 'rds', value: { configSource: overAds, routeConfigName } },
+        // Istio's sidecars let WebSockets through; gRPC does not know the field's meaning.
+        ...(profile === 'grpc' ? {} : { upgradeConfigs }),
         httpFilters: [...(withFault ? [faultFilter()] : []), routerFilter()],
       }),
     },
   });
 }
+
+export const upgradeConfigs = [{ upgradeType: 'websocket' }];
 
 export function routerFilter() {
   return extension('envoy.filters.http.router', RouterSchema, {});

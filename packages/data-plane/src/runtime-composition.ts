@@ -26,6 +26,7 @@ import { bridgeToRegistry } from './telemetry/prometheus.js';
 import { Stats } from './telemetry/stats.js';
 import { Tracing } from './telemetry/tracing.js';
 import { GrpcTransport } from './transport/grpc-transport.js';
+import { TransportProber } from './transport/health-prober.js';
 import { HttpTransport } from './transport/http-transport.js';
 import { ClusterManager } from './upstream/cluster-manager.js';
 import { AdsClient } from './xds/ads-client.js';
@@ -80,7 +81,8 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   if (options.registry) bridgeToRegistry(stats, options.registry);
   const metricsServer = metricsServerOf(env['WEFT_METRICS_PORT'], stats, logger);
 
-  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers });
+  const prober = new TransportProber({ tls });
+  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers, prober });
   // Hosts keep their pools and channels, so these share theirs with the application's requests.
   const httpTransport = new HttpTransport({ tls });
   const grpcTransport = new GrpcTransport({ tls });
@@ -128,6 +130,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
         clusters.close();
         grpcTransport.close();
         await httpTransport.close();
+        await prober.close();
         unfollowIdentity?.();
         unfollowDelay?.();
         xds.close();

@@ -1,5 +1,5 @@
 import { CallCredentials, ChannelCredentials, ServerCredentials, type ChannelOptions } from '@grpc/grpc-js';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { endWithCertificates } from './connection-expiry.js';
 import { controlPlaneNameError } from './source/first-contact.js';
@@ -98,5 +98,42 @@ class MeshChannelCredentials extends ChannelCredentials {
     const host = path.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
     if (options['grpc.ssl_target_name_override'] !== undefined || isIP(host) === 0) return options;
     return { ...options, 'grpc.ssl_target_name_override': this.#contexts.current()!.svid.id.trustDomain };
+  }
+}
+
+/** The same credentials, with `prepare` called for each connection before anything else is written to it. */
+export function withSockets(credentials: ChannelCredentials, prepare: (socket: Socket) => void): ChannelCredentials {
+  return new PreparingCredentials(credentials, prepare);
+}
+
+class PreparingCredentials extends ChannelCredentials {
+  readonly #inner: ChannelCredentials;
+  readonly #prepare: (socket: Socket) => void;
+
+  constructor(inner: ChannelCredentials, prepare: (socket: Socket) => void) {
+    super();
+    this.#inner = inner;
+    this.#prepare = prepare;
+  }
+
+  override _isSecure(): boolean {
+    return this.#inner._isSecure();
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override _createSecureConnector(...args: Parameters<ChannelCredentials['_createSecureConnector']>): SecureConnector {
+    const inner = this.#inner._createSecureConnector(...args);
+    return {
+      connect: (socket) => {
+        this.#prepare(socket);
+        return inner.connect(socket);
+      },
+      waitForReady: () => inner.waitForReady(),
+      getCallCredentials: () => inner.getCallCredentials(),
+      destroy: () => inner.destroy(),
+    };
   }
 }

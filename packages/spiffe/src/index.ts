@@ -14,6 +14,6 @@ export { endWithCertificates } from './connection-expiry.js';
 export { createCsr, encodeCsr, type KeyAndCsr } from './csr.js';
 export { formatJoinToken, parseJoinToken, sha256OfCertificate, type JoinToken } from './join-token.js';
 export { renewAt, Rotation, type RotationOptions } from './rotation.js';
-export { channelCredentials, controlPlaneCredentials, MeshServerCredentials, type MeshChannelOptions } from './grpc-credentials.js';
+export { channelCredentials, controlPlaneCredentials, MeshServerCredentials, withSockets, type MeshChannelOptions } from './grpc-credentials.js';
 export { CaSource, type CaSourceOptions } from './source/ca-source.js';
 export { FileSource, type FileSourceOptions } from './source/file-source.js';

@@ -22,7 +22,8 @@ export interface PriorityPickerOptions {
 }
 
 const isHealthy = (host: Host) => host.available;
-const isDegraded = (host: Host) => !host.ejected && host.config.health === 'degraded';
+const isDegraded = (host: Host) => host.degraded;
+const isCounted = (host: Host) => !host.checkPending;
 
 export class PriorityPicker implements Picker {
   readonly load: PriorityLoad;
@@ -78,7 +79,7 @@ function poolPicker(key: string, { hosts, localities }: PriorityHosts, usable: (
 }
 
 export function availabilityOf({ hosts }: PriorityHosts): PriorityAvailability {
-  return { healthy: count(hosts, isHealthy), degraded: count(hosts, isDegraded), total: hosts.length };
+  return { healthy: count(hosts, isHealthy), degraded: count(hosts, isDegraded), total: count(hosts, isCounted) };
 }
 
 function count(hosts: readonly Host[], test: (host: Host) => boolean): number {

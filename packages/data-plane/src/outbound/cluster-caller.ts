@@ -99,7 +99,7 @@ export class ClusterCaller implements ClusterCalls {
       ending.signal.throwIfAborted();
       const host = cluster.choose({ attempt: 0, attempted: [], priority: 'default' });
       if (!(host instanceof Host)) throw new ClusterCallError(14, String(host.body));
-      attempt = new UpstreamRequest(nobody, host, cluster, head, 'default', { number: 1, deadline: performance.now() + timeoutMs, idleTimeoutMs: 0 });
+      attempt = new UpstreamRequest(nobody, host, host.cluster, head, 'default', { number: 1, deadline: performance.now() + timeoutMs, idleTimeoutMs: 0 });
       return await Promise.race([run(attempt, ending.signal), aborted(ending.signal)]);
     } catch (error) {
       if (error instanceof UpstreamConnectError) attempt?.onFailure({ kind: error.kind, message: error.message, cause: error });

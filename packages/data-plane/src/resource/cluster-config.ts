@@ -1,5 +1,7 @@
 // Cluster and ClusterLoadAssignment, decoded. Durations are milliseconds.
 import type { DestinationService, WorkloadInfo } from '../stream/stream-info.js';
+import type { StringMatcherConfig } from './matcher-config.js';
+import type { HeaderMutationConfig } from './route-config.js';
 import type { TransportSocketMatchConfig } from './tls-config.js';
 
 export interface ClusterConfig {
@@ -18,10 +20,22 @@ export interface ClusterConfig {
   idleTimeoutMs: number;
   maxConnectionDurationMs?: number;
   protocol: 'http1' | 'http2' | 'auto';
+  /** Pings on HTTP/2 connections; one without an answer in time ends the connection. */
+  http2KeepAlive?: { intervalMs: number; timeoutMs: number };
+  /** When TCP begins to ask an idle peer whether it is there. */
+  tcpKeepAliveMs?: number;
+  happyEyeballs?: HappyEyeballsConfig;
+  /** Addresses to connect from; the first of the right family counts, else the first. */
+  sourceAddresses?: readonly HostAddress[];
   maxConcurrentStreams?: number;
   /** Always ends with one that matches everything; plain text where it has no tls. */
   transportSockets: readonly TransportSocketMatchConfig[];
   outlierDetection?: OutlierDetectionConfig;
+  healthCheck?: HealthCheckConfig;
+  /** Hosts that were not checked yet do not count as there: neither for panic nor for priorities. */
+  ignoreNewHostsUntilFirstHc?: boolean;
+  /** A host that left goes at once; otherwise it stays for as long as health checks find it well. */
+  ignoreHealthOnHostRemoval?: boolean;
   healthyPanicThreshold: number;
   overprovisioningFactor: number;
   localityWeighted: boolean;
@@ -38,6 +52,7 @@ export interface OutlierDetectionConfig {
   maxEjectionTimeJitterMs?: number;
   maxEjectionPercent?: number;
   alwaysEjectOneHost?: boolean;
+  successfulActiveHealthCheckUnejectHost?: boolean;
   splitExternalLocalOriginErrors?: boolean;
   consecutive5xx?: number;
   enforcingConsecutive5xx?: number;
@@ -55,6 +70,55 @@ export interface OutlierDetectionConfig {
   enforcingFailurePercentageLocalOrigin?: number;
   failurePercentageMinimumHosts?: number;
   failurePercentageRequestVolume?: number;
+}
+
+/** Active health checks (`health_checks`, of which there is one). Defaults are Envoy's and filled in. */
+export interface HealthCheckConfig {
+  check:
+    | { kind: 'http'; path: string; host: string; method: string; http2: boolean; headers: HeaderMutationConfig; expected: readonly StatusRange[]; retriable: readonly StatusRange[]; receive: readonly string[]; bufferSize: number; serviceName?: StringMatcherConfig }
+    | { kind: 'grpc'; serviceName: string; authority: string; headers: HeaderMutationConfig }
+    /** Payloads in hexadecimal. */
+    | { kind: 'tcp'; send: string; receive: readonly string[] };
+  timeoutMs: number;
+  intervalMs: number;
+  /** While the cluster has not been sent any request. */
+  noTrafficIntervalMs: number;
+  noTrafficHealthyIntervalMs: number;
+  unhealthyIntervalMs: number;
+  /** While a change of health waits for its threshold. */
+  unhealthyEdgeIntervalMs: number;
+  healthyEdgeIntervalMs: number;
+  initialJitterMs: number;
+  intervalJitterMs: number;
+  intervalJitterPercent: number;
+  unhealthyThreshold: number;
+  healthyThreshold: number;
+  altPort?: number;
+  reuseConnection: boolean;
+  logFailures: boolean;
+  logSuccesses: boolean;
+  alpn: readonly string[];
+  /** Instead of the endpoint's `envoy.transport_socket_match` metadata. */
+  transportSocketMatch?: Readonly<Record<string, unknown>>;
+}
+
+export interface HostAddress {
+  address: string;
+  port: number;
+}
+
+/** How the addresses of one host take turns. */
+export interface HappyEyeballsConfig {
+  /** Default: that of the host's first address. */
+  firstFamily?: 'ipv4' | 'ipv6';
+  /** So many of the first family before the other one's turn. Default 1. */
+  firstCount?: number;
+}
+
+/** From `start` to before `end`. */
+export interface StatusRange {
+  start: number;
+  end: number;
 }
 
 /** Name of a policy in load-balancing/builtin.ts and what its factory parsed. */
@@ -96,6 +160,8 @@ export interface EndpointConfig {
   address: string;
   /** 0 for socket paths. */
   port: number;
+  /** Further addresses of the same host. */
+  additionalAddresses?: readonly HostAddress[];
   hostname: string;
   weight: number;
   health: HealthStatus;
@@ -104,4 +170,13 @@ export interface EndpointConfig {
   spiffeId?: string;
   identityMissing: boolean;
   workload?: WorkloadInfo;
+  healthCheck?: EndpointHealthCheckConfig;
+}
+
+/** Where an endpoint is checked, where that is not where its requests go. */
+export interface EndpointHealthCheckConfig {
+  address?: string;
+  port?: number;
+  hostname?: string;
+  disabled: boolean;
 }

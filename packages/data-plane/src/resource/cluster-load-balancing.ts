@@ -9,7 +9,7 @@ import type { ClusterConfig } from './cluster-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { messageLookup, unwrapTypedStruct } from './typed-struct.js';
 
-const commonFields = knownFields(Cluster_CommonLbConfigSchema, ['healthy_panic_threshold', 'locality_weighted_lb_config', 'consistent_hashing_lb_config'], ['zone_aware_lb_config', 'update_merge_window', 'ignore_new_hosts_until_first_hc']);
+const commonFields = knownFields(Cluster_CommonLbConfigSchema, ['healthy_panic_threshold', 'locality_weighted_lb_config', 'consistent_hashing_lb_config', 'ignore_new_hosts_until_first_hc'], ['zone_aware_lb_config', 'update_merge_window']);
 const policyFields = knownFields(LoadBalancingPolicy_PolicySchema, ['typed_extension_config']);
 const leastRequestFields = knownFields(Cluster_LeastRequestLbConfigSchema, ['choice_count', 'active_request_bias', 'slow_start_config']);
 const ringHashFields = knownFields(Cluster_RingHashLbConfigSchema, ['minimum_ring_size', 'maximum_ring_size', 'hash_function']);

@@ -1,6 +1,6 @@
 // Which HTTP is spoken to a cluster, and how long its connections live.
 import { HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptionsSchema as UpstreamOptionsSchema, type Cluster, type HttpProtocolOptions as UpstreamOptions } from '@weft/xds-api/cluster';
-import { Http2ProtocolOptionsSchema, HttpProtocolOptionsSchema, UpstreamHttpProtocolOptionsSchema, type Http2ProtocolOptions, type HttpProtocolOptions } from '@weft/xds-api/core';
+import { Http2ProtocolOptionsSchema, HttpProtocolOptionsSchema, KeepaliveSettingsSchema, UpstreamHttpProtocolOptionsSchema, type Http2ProtocolOptions, type HttpProtocolOptions } from '@weft/xds-api/core';
 import type { ClusterConfig } from './cluster-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { durationMs, unpack } from './value.js';
@@ -10,11 +10,13 @@ const explicitFields = knownFields(HttpProtocolOptions_ExplicitHttpConfigSchema,
 const commonFields = knownFields(HttpProtocolOptionsSchema, ['idle_timeout', 'max_connection_duration', 'max_requests_per_connection'], ['max_headers_count']);
 const sniFields = knownFields(UpstreamHttpProtocolOptionsSchema, []);
 // Windows, tables and limits of bad frames are Node's to choose; a keep-alive that is asked for would be missed.
-const http2Fields = knownFields(Http2ProtocolOptionsSchema, ['max_concurrent_streams'], ['hpack_table_size', 'initial_stream_window_size', 'initial_connection_window_size', 'allow_connect', 'allow_metadata', 'max_outbound_frames', 'max_outbound_control_frames', 'max_consecutive_inbound_frames_with_empty_payload', 'max_inbound_priority_frames_per_stream', 'max_inbound_window_update_frames_per_data_frame_sent', 'stream_error_on_invalid_http_messaging', 'override_stream_error_on_invalid_http_message', 'use_oghttp2_codec']);
+const http2Fields = knownFields(Http2ProtocolOptionsSchema, ['max_concurrent_streams', 'connection_keepalive'], ['hpack_table_size', 'initial_stream_window_size', 'initial_connection_window_size', 'allow_connect', 'allow_metadata', 'max_outbound_frames', 'max_outbound_control_frames', 'max_consecutive_inbound_frames_with_empty_payload', 'max_inbound_priority_frames_per_stream', 'max_inbound_window_update_frames_per_data_frame_sent', 'stream_error_on_invalid_http_messaging', 'override_stream_error_on_invalid_http_message', 'use_oghttp2_codec']);
+// How pings are spread, which only spares a proxy that has thousands of connections.
+const keepAliveFields = knownFields(KeepaliveSettingsSchema, ['interval', 'timeout'], ['interval_jitter']);
 const extensionName = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const oneHour = 3_600_000;
 
-type Protocol = Pick<ClusterConfig, 'protocol' | 'idleTimeoutMs' | 'maxConnectionDurationMs' | 'maxRequestsPerConnection' | 'maxConcurrentStreams'>;
+type Protocol = Pick<ClusterConfig, 'protocol' | 'idleTimeoutMs' | 'maxConnectionDurationMs' | 'maxRequestsPerConnection' | 'maxConcurrentStreams' | 'http2KeepAlive'>;
 
 export function decodeUpstreamProtocol(cluster: Cluster, report: Report): Protocol {
   for (const name of Object.keys(cluster.typedExtensionProtocolOptions)) {
@@ -58,10 +60,20 @@ function fromOptions(options: UpstreamOptions, cluster: Cluster, path: string, r
   }
 }
 
-function decodeHttp2(options: Http2ProtocolOptions | undefined, path: string, report: Report): Pick<Protocol, 'maxConcurrentStreams'> {
+function decodeHttp2(options: Http2ProtocolOptions | undefined, path: string, report: Report): Pick<Protocol, 'maxConcurrentStreams' | 'http2KeepAlive'> {
   if (!options) return {};
   report.check(http2Fields, options, path);
-  return options.maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams: options.maxConcurrentStreams };
+  const keepAlive = options.connectionKeepalive;
+  const keepAlivePath = join(path, 'connection_keepalive');
+  if (keepAlive) report.check(keepAliveFields, keepAlive, keepAlivePath);
+  const intervalMs = durationMs(keepAlive?.interval, join(keepAlivePath, 'interval'), report, { positive: true });
+  const timeoutMs = durationMs(keepAlive?.timeout, join(keepAlivePath, 'timeout'), report, { positive: true });
+  if (keepAlive && timeoutMs === undefined) report.add(join(keepAlivePath, 'timeout'), 'is required');
+  return {
+    ...(options.maxConcurrentStreams !== undefined && { maxConcurrentStreams: options.maxConcurrentStreams }),
+    // Timers take whole milliseconds.
+    ...(intervalMs !== undefined && timeoutMs !== undefined && { http2KeepAlive: { intervalMs: Math.max(1, Math.round(intervalMs)), timeoutMs } }),
+  };
 }
 
 function decodeCommon(common: HttpProtocolOptions | undefined, cluster: Cluster, path: string, report: Report): Omit<Protocol, 'protocol'> {

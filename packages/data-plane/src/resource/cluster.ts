@@ -14,6 +14,8 @@ import { RoutingPriority } from '@weft/xds-api/core';
 import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { ClusterConfig, ThresholdsConfig } from './cluster-config.js';
+import { decodeConnections } from './cluster-connections.js';
+import { decodeHealthChecks } from './cluster-health-check.js';
 import { decodeLoadBalancing } from './cluster-load-balancing.js';
 import { decodeOutlierDetection } from './cluster-outlier-detection.js';
 import { decodeUpstreamProtocol } from './cluster-protocol.js';
@@ -24,14 +26,14 @@ import { deepFreeze } from './freeze.js';
 import { checkAds } from './http-connection-manager.js';
 import { join, knownFields, Report } from './report.js';
 import type { TransportSocketMatchConfig } from './tls-config.js';
-import { decodeUpstreamTls, type CertificateProviders } from './tls.js';
+import { decodeUpstreamSocket, type CertificateProviders } from './tls.js';
 import { durationMs, filterMetadata, servicesOf } from './value.js';
 
 const fields = knownFields(
   ClusterSchema,
-  ['name', 'type', 'eds_cluster_config', 'connect_timeout', 'lb_policy', 'load_assignment', 'max_requests_per_connection', 'circuit_breakers', 'upstream_http_protocol_options', 'common_http_protocol_options', 'http2_protocol_options', 'typed_extension_protocol_options', 'dns_refresh_rate', 'outlier_detection', 'least_request_lb_config', 'round_robin_lb_config', 'ring_hash_lb_config', 'maglev_lb_config', 'common_lb_config', 'transport_socket', 'transport_socket_matches', 'metadata', 'close_connections_on_host_health_failure', 'load_balancing_policy', 'cluster_type'],
+  ['name', 'type', 'eds_cluster_config', 'connect_timeout', 'lb_policy', 'load_assignment', 'max_requests_per_connection', 'circuit_breakers', 'upstream_http_protocol_options', 'common_http_protocol_options', 'http2_protocol_options', 'typed_extension_protocol_options', 'dns_refresh_rate', 'outlier_detection', 'least_request_lb_config', 'round_robin_lb_config', 'ring_hash_lb_config', 'maglev_lb_config', 'common_lb_config', 'transport_socket', 'transport_socket_matches', 'metadata', 'close_connections_on_host_health_failure', 'load_balancing_policy', 'cluster_type', 'health_checks', 'ignore_health_on_host_removal', 'upstream_connection_options', 'upstream_bind_config'],
   // Names of statistics, buffers, how DNS is asked (the system's resolver decides), load reports (not sent yet).
-  ['alt_stat_name', 'http_protocol_options', 'per_connection_buffer_limit_bytes', 'dns_failure_refresh_rate', 'respect_dns_ttl', 'dns_lookup_family', 'use_tcp_for_dns_lookups', 'wait_for_warm_on_init', 'cleanup_interval', 'protocol_selection', 'upstream_connection_options', 'ignore_health_on_host_removal', 'lrs_server', 'lrs_report_endpoint_metrics', 'track_timeout_budgets', 'track_cluster_stats', 'preconnect_policy', 'connection_pool_per_downstream_connection'],
+  ['alt_stat_name', 'http_protocol_options', 'per_connection_buffer_limit_bytes', 'dns_failure_refresh_rate', 'respect_dns_ttl', 'dns_lookup_family', 'use_tcp_for_dns_lookups', 'wait_for_warm_on_init', 'cleanup_interval', 'protocol_selection', 'lrs_server', 'lrs_report_endpoint_metrics', 'track_timeout_budgets', 'track_cluster_stats', 'preconnect_policy', 'connection_pool_per_downstream_connection'],
 );
 const breakerFields = knownFields(CircuitBreakersSchema, ['thresholds']);
 const thresholdFields = knownFields(CircuitBreakers_ThresholdsSchema, ['priority', 'max_connections', 'max_pending_requests', 'max_requests', 'max_retries', 'retry_budget'], ['track_remaining', 'max_connection_pools']);
@@ -64,6 +66,7 @@ function decodeCluster(cluster: Cluster, options: ClusterTypeOptions, report: Re
   report.check(fields, cluster, '');
   if (cluster.name === '') report.add('name', 'must not be empty');
   const type = decodeType(cluster, options.policy, report);
+  const healthCheck = decodeHealthChecks(cluster.healthChecks, report);
   const outlierDetection = cluster.outlierDetection && decodeOutlierDetection(cluster.outlierDetection, 'outlier_detection', report);
   const transportSockets = decodeTransportSockets(cluster, options.certificateProviders, report);
   const balancing = decodeLoadBalancing(cluster, options.loadBalancers, report);
@@ -76,8 +79,12 @@ function decodeCluster(cluster: Cluster, options: ClusterTypeOptions, report: Re
     ...balancing,
     thresholds: decodeThresholds(cluster, report),
     ...decodeUpstreamProtocol(cluster, report),
+    ...decodeConnections(cluster, report),
     transportSockets,
     ...(outlierDetection && { outlierDetection }),
+    ...(healthCheck && { healthCheck }),
+    ...(cluster.commonLbConfig?.ignoreNewHostsUntilFirstHc && { ignoreNewHostsUntilFirstHc: true }),
+    ...(cluster.ignoreHealthOnHostRemoval && { ignoreHealthOnHostRemoval: true }),
     overprovisioningFactor: cluster.loadAssignment?.policy?.overprovisioningFactor ?? 140,
     closeConnectionsOnHostHealthFailure: cluster.closeConnectionsOnHostHealthFailure,
     ...(service && { service }),
@@ -132,12 +139,11 @@ function decodeTransportSockets(cluster: Cluster, providers: CertificateProvider
     const path = `transport_socket_matches[${i}]`;
     report.check(socketMatchFields, entry, path);
     if (!entry.transportSocket) report.add(join(path, 'transport_socket'), 'is required');
-    const tls = decodeUpstreamTls(entry.transportSocket, join(path, 'transport_socket'), providers, report);
-    return { name: entry.name, match: entry.match ?? {}, ...(tls && { tls }) };
+    return { name: entry.name, match: entry.match ?? {}, ...decodeUpstreamSocket(entry.transportSocket, join(path, 'transport_socket'), providers, report) };
   });
-  const tls = decodeUpstreamTls(cluster.transportSocket, 'transport_socket', providers, report);
+  const socket = decodeUpstreamSocket(cluster.transportSocket, 'transport_socket', providers, report);
   const last = sockets.at(-1);
-  if (!last || Object.keys(last.match).length > 0) sockets.push({ name: cluster.transportSocket?.name ?? '', match: {}, ...(tls && { tls }) });
+  if (!last || Object.keys(last.match).length > 0) sockets.push({ name: cluster.transportSocket?.name ?? '', match: {}, ...socket });
   return sockets;
 }
 

@@ -1,22 +1,25 @@
 // ClusterLoadAssignment: endpoints by locality and priority. The hottest decoder: a rollout of a large service sends thousands.
 import { fromBinary } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
-import { HealthStatus as Health, SocketAddress_Protocol, SocketAddressSchema, type Metadata } from '@weft/xds-api/core';
+import { HealthStatus as Health, SocketAddress_Protocol, SocketAddressSchema, type Address, type Metadata } from '@weft/xds-api/core';
 import {
   ClusterLoadAssignment_Policy_DropOverloadSchema,
   ClusterLoadAssignment_PolicySchema,
   ClusterLoadAssignmentSchema,
+  Endpoint_AdditionalAddressSchema,
+  Endpoint_HealthCheckConfigSchema,
   EndpointSchema,
   LbEndpointSchema,
   LocalityLbEndpointsSchema,
   type ClusterLoadAssignment,
   type ClusterLoadAssignment_Policy,
+  type Endpoint_HealthCheckConfig,
   type LbEndpoint,
   type LocalityLbEndpoints,
 } from '@weft/xds-api/endpoint';
 import { isIP } from 'node:net';
 import type { ResourceType } from '../xds/resource-type.js';
-import type { EndpointConfig, EndpointsConfig, HealthStatus, LocalityEndpointsConfig } from './cluster-config.js';
+import type { EndpointConfig, EndpointHealthCheckConfig, EndpointsConfig, HealthStatus, LocalityEndpointsConfig } from './cluster-config.js';
 import type { EndpointPolicy } from './endpoint-policy.js';
 import { deepFreeze } from './freeze.js';
 import { join, knownFields, Report } from './report.js';
@@ -27,7 +30,9 @@ const policyFields = knownFields(ClusterLoadAssignment_PolicySchema, ['drop_over
 const dropFields = knownFields(ClusterLoadAssignment_Policy_DropOverloadSchema, ['category', 'drop_percentage']);
 const localityFields = knownFields(LocalityLbEndpointsSchema, ['locality', 'lb_endpoints', 'load_balancing_weight', 'priority'], ['metadata', 'proximity']);
 const lbEndpointFields = knownFields(LbEndpointSchema, ['endpoint', 'health_status', 'metadata', 'load_balancing_weight']);
-const endpointFields = knownFields(EndpointSchema, ['address', 'hostname'], ['health_check_config', 'additional_addresses']);
+const endpointFields = knownFields(EndpointSchema, ['address', 'hostname', 'health_check_config', 'additional_addresses']);
+const additionalFields = knownFields(Endpoint_AdditionalAddressSchema, ['address']);
+const healthFields = knownFields(Endpoint_HealthCheckConfigSchema, ['port_value', 'hostname', 'address', 'disable_active_health_check']);
 const addressFields = knownFields(SocketAddressSchema, ['protocol', 'address', 'port_value'], ['ipv4_compat'], ['named_port']);
 
 export interface AssignmentOptions {
@@ -93,8 +98,31 @@ function decodeEndpoint(lbEndpoint: LbEndpoint, path: string, options: Assignmen
   }
   const endpoint = lbEndpoint.hostIdentifier.value;
   report.check(endpointFields, endpoint, join(path, 'endpoint'));
-  const socket = endpoint.address?.address;
-  const addressPath = join(path, 'endpoint.address');
+  const at = decodeAddress(endpoint.address, join(path, 'endpoint.address'), options, report);
+  if (!at) return undefined;
+  const weight = lbEndpoint.loadBalancingWeight ?? 1;
+  if (weight === 0) report.add(join(path, 'load_balancing_weight'), 'must be 1 or more');
+  const healthCheck = endpoint.healthCheckConfig && decodeHealthCheck(endpoint.healthCheckConfig, join(path, 'endpoint.health_check_config'), options, report);
+  const additionalAddresses = endpoint.additionalAddresses.flatMap((additional, i) => {
+    const additionalPath = `${join(path, 'endpoint.additional_addresses')}[${i}]`;
+    report.check(additionalFields, additional, additionalPath);
+    return decodeAddress(additional.address, join(additionalPath, 'address'), { ...options, source: 'eds' }, report) ?? [];
+  });
+  return { ...at, ...(additionalAddresses.length > 0 && { additionalAddresses }), hostname: endpoint.hostname, weight, health: healthOf(lbEndpoint.healthStatus), ...(healthCheck && { healthCheck }), ...decodeMetadata(lbEndpoint.metadata, join(path, 'metadata'), report) };
+}
+
+/** Port 0 stands for the port of the endpoint's own address. */
+function decodeHealthCheck(config: Endpoint_HealthCheckConfig, path: string, options: AssignmentOptions, report: Report): EndpointHealthCheckConfig {
+  report.check(healthFields, config, path);
+  const at = config.address && decodeAddress(config.address, join(path, 'address'), { ...options, source: 'static' }, report);
+  if (config.portValue > 65_535) report.add(join(path, 'port_value'), 'must be 0 to 65535');
+  if (at && config.portValue > 0) report.add(path, 'address and port_value must not both be set');
+  const port = at?.port ?? config.portValue;
+  return { ...(at && { address: at.address }), ...(port > 0 && { port }), ...(config.hostname !== '' && { hostname: config.hostname }), disabled: config.disableActiveHealthCheck };
+}
+
+function decodeAddress(message: Address | undefined, addressPath: string, options: AssignmentOptions, report: Report): { address: string; port: number } | undefined {
+  const socket = message?.address;
   // A pipe would let the control plane send requests to any socket of this machine.
   if (socket?.case !== 'socketAddress') {
     report.add(addressPath, socket?.case ? 'only socket_address is supported' : 'socket_address is required');
@@ -109,9 +137,7 @@ function decodeEndpoint(lbEndpoint: LbEndpoint, path: string, options: Assignmen
   if (refusal !== undefined) report.add(join(socketPath, 'address'), `${address}: ${refusal}`);
   const port = portSpecifier.case === 'portValue' ? portSpecifier.value : 0;
   if (port < 1 || port > 65_535) report.add(join(socketPath, 'port_value'), 'must be 1 to 65535');
-  const weight = lbEndpoint.loadBalancingWeight ?? 1;
-  if (weight === 0) report.add(join(path, 'load_balancing_weight'), 'must be 1 or more');
-  return { address, port, hostname: endpoint.hostname, weight, health: healthOf(lbEndpoint.healthStatus), ...decodeMetadata(lbEndpoint.metadata, join(path, 'metadata'), report) };
+  return { address, port };
 }
 
 function decodeMetadata(message: Metadata | undefined, path: string, report: Report): Pick<EndpointConfig, 'metadata' | 'spiffeId' | 'identityMissing' | 'workload'> {

@@ -28,4 +28,8 @@ export interface TransportSocketMatchConfig {
   match: Readonly<Record<string, unknown>>;
   /** Absent: plain text. */
   tls?: UpstreamTlsConfig;
+  /** A PROXY protocol header goes first. */
+  proxyProtocol?: ProxyProtocolVersion;
 }
+
+export type ProxyProtocolVersion = 'v1' | 'v2';

@@ -1,11 +1,12 @@
 // Transport sockets and TLS contexts. Whatever narrows who is believed and is not implemented is refused: left aside, it would fail open.
-import type { TransportSocket } from '@weft/xds-api/core';
+import { ProxyProtocolConfig_Version, ProxyProtocolConfigSchema, type TransportSocket } from '@weft/xds-api/core';
 import {
   CertificateProviderPluginInstanceSchema,
   CertificateValidationContextSchema,
   CommonTlsContext_CombinedCertificateValidationContextSchema,
   CommonTlsContextSchema,
   DownstreamTlsContextSchema,
+  ProxyProtocolUpstreamTransportSchema,
   RawBufferSchema,
   TlsCertificateSchema,
   TlsParameters_TlsProtocol,
@@ -20,7 +21,7 @@ import {
 import type { StringMatcherConfig } from './matcher-config.js';
 import { decodeStringMatcher } from './matcher.js';
 import { join, knownFields, type Report } from './report.js';
-import type { CommonTlsConfig, DownstreamTlsConfig, UpstreamTlsConfig } from './tls-config.js';
+import type { CommonTlsConfig, DownstreamTlsConfig, ProxyProtocolVersion, UpstreamTlsConfig } from './tls-config.js';
 import { typeNameOf, unpack } from './value.js';
 
 // Session keys are never kept: resumption would skip the peer's verification (security.md 4.1).
@@ -31,13 +32,33 @@ const combinedFields = knownFields(CommonTlsContext_CombinedCertificateValidatio
 const validationFields = knownFields(CertificateValidationContextSchema, ['trusted_ca', 'ca_certificate_provider_instance', 'match_subject_alt_names', 'match_typed_subject_alt_names'], ['watched_directory']);
 const certificateFields = knownFields(TlsCertificateSchema, ['certificate_chain', 'private_key'], ['watched_directory']);
 const parameterFields = knownFields(TlsParametersSchema, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'], ['cipher_suites']);
+const proxyFields = knownFields(ProxyProtocolUpstreamTransportSchema, ['config', 'transport_socket']);
+// No connection is passed on for somebody, so there are none of its TLVs to pass.
+const proxyConfigFields = knownFields(ProxyProtocolConfigSchema, ['version'], ['pass_through_tlvs']);
 const instanceFields = knownFields(CertificateProviderPluginInstanceSchema, ['instance_name'], ['certificate_name']);
 
 /** Certificate provider instances that the bootstrap declares. */
 export type CertificateProviders = ReadonlySet<string>;
 
+/** A transport socket of clusters, with what may be around it. */
+export function decodeUpstreamSocket(socket: TransportSocket | undefined, path: string, providers: CertificateProviders, report: Report): { tls?: UpstreamTlsConfig; proxyProtocol?: ProxyProtocolVersion } {
+  const any = socket?.configType.case === 'typedConfig' ? socket.configType.value : undefined;
+  if (!any || typeNameOf(any) !== ProxyProtocolUpstreamTransportSchema.typeName) {
+    const tls = decodeUpstreamTls(socket, path, providers, report);
+    return tls ? { tls } : {};
+  }
+  const typedPath = join(path, 'typed_config');
+  const wrapper = unpack(any, ProxyProtocolUpstreamTransportSchema, typedPath, report);
+  if (!wrapper) return {};
+  report.check(proxyFields, wrapper, typedPath);
+  if (wrapper.config) report.check(proxyConfigFields, wrapper.config, join(typedPath, 'config'));
+  if (!wrapper.transportSocket) report.add(join(typedPath, 'transport_socket'), 'is required');
+  const tls = decodeUpstreamTls(wrapper.transportSocket, join(typedPath, 'transport_socket'), providers, report);
+  return { ...(tls && { tls }), proxyProtocol: wrapper.config?.version === ProxyProtocolConfig_Version.V2 ? 'v2' : 'v1' };
+}
+
 /** Undefined: plain text (no transport socket, or raw_buffer). */
-export function decodeUpstreamTls(socket: TransportSocket | undefined, path: string, providers: CertificateProviders, report: Report): UpstreamTlsConfig | undefined {
+function decodeUpstreamTls(socket: TransportSocket | undefined, path: string, providers: CertificateProviders, report: Report): UpstreamTlsConfig | undefined {
   const typedPath = join(path, 'typed_config');
   if (!isTls(socket, typedPath, report)) return undefined;
   const context = unpack(socket.configType.value, UpstreamTlsContextSchema, typedPath, report);

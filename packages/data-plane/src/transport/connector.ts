@@ -2,6 +2,10 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { endWithCertificates } from '@weft/spiffe';
+import type { HappyEyeballsConfig, HostAddress } from '../resource/cluster-config.js';
+import type { ProxyProtocolVersion } from '../resource/tls-config.js';
+import { interleaved, race } from './happy-eyeballs.js';
+import { ownHeader } from './proxy-protocol.js';
 
 /** A connection could not be made. Nothing of any request was sent. */
 export class UpstreamConnectError extends Error {
@@ -26,15 +30,34 @@ export interface ConnectTarget {
   /** IP address or name, or the path of a Unix socket where `port` is 0. */
   readonly address: string;
   readonly port: number;
+  /** Of the same host: tried while the first does not answer. */
+  readonly additionalAddresses?: readonly HostAddress[] | undefined;
+  readonly happyEyeballs?: HappyEyeballsConfig | undefined;
   readonly timeoutMs: number;
+  /** When TCP begins to ask an idle peer whether it is there. Default 60 s. */
+  readonly keepAliveMs?: number | undefined;
+  /** The address to connect from, by the family of the one to connect to. */
+  readonly sourceAddress?: ((to: string) => HostAddress | undefined) | undefined;
+  /** Sent before everything else, TLS included. */
+  readonly proxyProtocol?: ProxyProtocolVersion | undefined;
   /** Undefined: plain text. Called for each connection; what it throws is a failure of identity. */
   readonly tlsOptions: (() => tls.ConnectionOptions) | undefined;
 }
 
+export type Connected = (error: UpstreamConnectError | null, socket: net.Socket | null) => void;
+
 /** @returns stops the attempt; the callback is then not called. */
-export function connect(target: ConnectTarget, callback: (error: UpstreamConnectError | null, socket: net.Socket | null) => void): () => void {
-  const { address, port, timeoutMs, tlsOptions } = target;
-  const where = port === 0 ? { path: address } : { host: address, port };
+export function connect(target: ConnectTarget, callback: Connected): () => void {
+  const { address, port, additionalAddresses = [], happyEyeballs } = target;
+  if (additionalAddresses.length === 0) return connectTo(target, callback);
+  const addresses = interleaved([{ address, port }, ...additionalAddresses], happyEyeballs);
+  return race(addresses.map((at) => (done: Connected) => connectTo({ ...target, ...at }, done)), callback);
+}
+
+function connectTo(target: ConnectTarget, callback: Connected): () => void {
+  const { address, port, timeoutMs, tlsOptions, keepAliveMs = 60_000, proxyProtocol } = target;
+  const from = port === 0 ? undefined : target.sourceAddress?.(address);
+  const where = port === 0 ? { path: address } : { host: address, port, ...(from && { localAddress: from.address, ...(from.port > 0 && { localPort: from.port }) }) };
   const shown = port === 0 ? address : `${address}:${port}`;
   let socket: net.Socket;
   if (tlsOptions) {
@@ -45,11 +68,19 @@ export function connect(target: ConnectTarget, callback: (error: UpstreamConnect
       callback(new UpstreamConnectError('identity', (error as Error).message, { cause: error }), null);
       return () => undefined;
     }
-    socket = tls.connect({ ...readAhead(16_384), ...options, ...where });
+    if (proxyProtocol) {
+      // TLS begins behind the header, so it is put on a connection that is there.
+      const carrier = net.connect({ ...where });
+      if (port !== 0) carrier.setNoDelay(true).setKeepAlive(true, keepAliveMs);
+      carrier.once('connect', () => carrier.write(ownHeader(proxyProtocol, carrier)));
+      socket = tls.connect({ ...readAhead(16_384), ...options, socket: carrier });
+      carrier.once('error', (error) => socket.destroy(error));
+    } else socket = tls.connect({ ...readAhead(16_384), ...options, ...where });
   } else {
     socket = net.connect({ ...readAhead(65_536), ...where });
+    if (proxyProtocol) socket.once('connect', () => socket.write(ownHeader(proxyProtocol, socket)));
   }
-  if (port !== 0) socket.setNoDelay(true).setKeepAlive(true, 60_000);
+  if (port !== 0) socket.setNoDelay(true).setKeepAlive(true, keepAliveMs);
 
   let settled = false;
   let madeAt = Infinity;

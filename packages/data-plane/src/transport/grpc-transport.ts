@@ -1,10 +1,15 @@
 // One plain grpc-js channel per host and generation of TLS. Balancing, retries and timeouts are the engine's, so grpc-js's are off.
 import * as grpc from '@grpc/grpc-js';
-import { channelCredentials, type TlsContexts } from '@weft/spiffe';
+import { isIPv4 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { channelCredentials, withSockets, type TlsContexts } from '@weft/spiffe';
 import { MeshError } from '../errors.js';
-import type { ClusterConfig, EndpointConfig } from '../resource/cluster-config.js';
+import type { ClusterConfig, EndpointConfig, HostAddress } from '../resource/cluster-config.js';
+import type { ProxyProtocolVersion } from '../resource/tls-config.js';
 import type { Host, HostCluster, HostTransport } from '../upstream/host.js';
 import { UpstreamConnectError } from './connector.js';
+import { interleaved } from './happy-eyeballs.js';
+import { ownHeader } from './proxy-protocol.js';
 import { tlsOptionsOf } from './tls-options.js';
 import { upstreamSecurity, usesIdentity, type UpstreamSecurity } from './upstream-tls.js';
 
@@ -28,12 +33,14 @@ export class GrpcTransport {
     if (existing?.fits(host.config, cluster.config) && existing.takes(cluster.config)) return existing.channel;
     const security = upstreamSecurity(cluster.config, host.config);
     if (security.kind === 'refused') throw new UpstreamConnectError('identity', security.reason, { cause: new MeshError('WEFT_PEER_IDENTITY', security.reason) });
-    const { address, port } = host.config;
-    const { idleTimeoutMs } = cluster.config;
-    const key = JSON.stringify([address, port, security, idleTimeoutMs]);
+    const { address, port, additionalAddresses } = host.config;
+    const { idleTimeoutMs, http2KeepAlive, tcpKeepAliveMs, sourceAddresses } = cluster.config;
+    // Going out from another address than the one that was asked for may be what a firewall is there to stop.
+    if (sourceAddresses) throw new UpstreamConnectError('connect-failure', `upstream_bind_config of ${cluster.name} cannot be kept for gRPC: grpc-js chooses the source address`);
+    const key = JSON.stringify([address, port, additionalAddresses, security, idleTimeoutMs, http2KeepAlive, tcpKeepAliveMs]);
     if (existing?.adopt(key, host.config, cluster.config) && existing.takes(cluster.config)) return existing.channel;
     existing?.close();
-    const channel = new grpc.Channel(targetOf(host.config), credentialsOf(security, this.#tls), {
+    const channel = new grpc.Channel(targetOf(host.config), preparedCredentials(security, this.#tls, tcpKeepAliveMs), {
       // Nothing shared with the application's own channels, nor with another cluster that expects another identity at this address.
       'grpc.use_local_subchannel_pool': 1,
       'grpc.enable_retries': 0,
@@ -46,6 +53,7 @@ export class GrpcTransport {
       // The limits of the application's channel are checked above this one.
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
+      ...(http2KeepAlive && { 'grpc.keepalive_time_ms': http2KeepAlive.intervalMs, 'grpc.keepalive_timeout_ms': http2KeepAlive.timeoutMs, 'grpc.keepalive_permit_without_calls': 1 }),
       ...(idleTimeoutMs > 0 && { 'grpc.client_idle_timeout_ms': Math.max(1000, idleTimeoutMs) }),
       ...(security.kind === 'tls' && security.config.sni && { 'grpc.ssl_target_name_override': security.config.sni }),
     });
@@ -131,10 +139,32 @@ class HostChannel implements HostTransport {
 /** For a call to be started on a connection that is ready. It takes a few microtasks. */
 const startMs = 100;
 
-function targetOf({ address, port }: EndpointConfig): string {
+function targetOf({ address, port, additionalAddresses = [] }: EndpointConfig): string {
   if (port === 0) return `unix:${address}`;
+  if (additionalAddresses.length > 0) return targetOfMany(interleaved([{ address, port }, ...additionalAddresses]));
   if (address.includes(':')) return `ipv6:[${address}]:${port}`;
   return /^[\d.]+$/.test(address) ? `ipv4:${address}:${port}` : `dns:${address}:${port}`;
+}
+
+/**
+ * grpc-js tries the addresses of a target one after the other (its own happy eyeballs: 250 ms), but takes one family only: beside IPv6
+ * ones, IPv4 addresses are written as IPv6 does, where this machine has IPv6 at all.
+ */
+function targetOfMany(addresses: readonly HostAddress[]): string {
+  const v4 = addresses.filter(({ address }) => isIPv4(address));
+  const mixed = v4.length < addresses.length && Object.values(networkInterfaces()).some((entries) => entries?.some(({ family }) => family === 'IPv6'));
+  if (!mixed && v4.length > 0) return `ipv4:${v4.map(({ address, port }) => `${address}:${port}`).join(',')}`;
+  return `ipv6:${addresses.map(({ address, port }) => `[${isIPv4(address) ? `::ffff:${address}` : address}]:${port}`).join(',')}`;
+}
+
+function preparedCredentials(security: UpstreamSecurity, contexts: TlsContexts | undefined, tcpKeepAliveMs: number | undefined): grpc.ChannelCredentials {
+  const credentials = credentialsOf(security, contexts);
+  const { proxyProtocol } = security as { proxyProtocol?: ProxyProtocolVersion };
+  if (proxyProtocol === undefined && tcpKeepAliveMs === undefined) return credentials;
+  return withSockets(credentials, (socket) => {
+    if (tcpKeepAliveMs !== undefined) socket.setKeepAlive(true, tcpKeepAliveMs);
+    if (proxyProtocol) socket.write(ownHeader(proxyProtocol, socket));
+  });
 }
 
 function credentialsOf(security: UpstreamSecurity, contexts: TlsContexts | undefined): grpc.ChannelCredentials {

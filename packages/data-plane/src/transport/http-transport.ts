@@ -1,13 +1,15 @@
 // One undici Pool per host and generation of TLS: connections of an old identity finish what they do and close.
+import { isIP } from 'node:net';
 import type { TlsContexts } from '@weft/spiffe';
 import { Pool, type Dispatcher } from 'undici';
 import { MeshError } from '../errors.js';
 import type { ClusterConfig, EndpointConfig } from '../resource/cluster-config.js';
-import type { UpstreamTlsConfig } from '../resource/tls-config.js';
+import type { ProxyProtocolVersion, UpstreamTlsConfig } from '../resource/tls-config.js';
 import type { Host, HostCluster, HostTransport } from '../upstream/host.js';
-import { connect, UpstreamConnectError } from './connector.js';
+import { connect, UpstreamConnectError, type ConnectTarget } from './connector.js';
+import { endWhenSilent } from './liveness.js';
 import { tlsOptionsOf } from './tls-options.js';
-import { upstreamSecurity } from './upstream-tls.js';
+import { upstreamSecurity, type UpstreamSecurity } from './upstream-tls.js';
 
 const forever = 2 ** 31 - 1;
 
@@ -46,16 +48,39 @@ export class HttpTransport {
 /** All that a pool depends on; when an update changes none of it, the pool and its connections stay. */
 interface PoolSettings {
   readonly key: string;
+  readonly proxyProtocol: ProxyProtocolVersion | undefined;
   readonly tls: { config: UpstreamTlsConfig; ids: readonly string[]; matchers: UpstreamTlsConfig['subjectAltNames'] } | undefined;
 }
 
 function settingsOf(cluster: ClusterConfig, endpoint: EndpointConfig): PoolSettings {
+  const security = allowedSecurity(cluster, endpoint);
+  const tls = security.kind === 'tls' ? { config: security.config, ...security.expected } : undefined;
+  const { protocol, connectTimeoutMs, tcpKeepAliveMs, http2KeepAlive, happyEyeballs, sourceAddresses, idleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, thresholds } = cluster;
+  const key = JSON.stringify([endpoint.address, endpoint.port, endpoint.additionalAddresses, security.proxyProtocol, tls, tcpKeepAliveMs, http2KeepAlive, happyEyeballs, sourceAddresses, protocol, connectTimeoutMs, idleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, thresholds.default.maxConnections]);
+  return { key, tls, proxyProtocol: security.proxyProtocol };
+}
+
+function allowedSecurity(cluster: ClusterConfig, endpoint: EndpointConfig): Exclude<UpstreamSecurity, { kind: 'refused' }> {
   const security = upstreamSecurity(cluster, endpoint);
   if (security.kind === 'refused') throw new UpstreamConnectError('identity', security.reason, { cause: new MeshError('WEFT_PEER_IDENTITY', security.reason) });
-  const tls = security.kind === 'tls' ? { config: security.config, ...security.expected } : undefined;
-  const { protocol, connectTimeoutMs, idleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, thresholds } = cluster;
-  const key = JSON.stringify([endpoint.address, endpoint.port, tls, protocol, connectTimeoutMs, idleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, thresholds.default.maxConnections]);
-  return { key, tls };
+  return security;
+}
+
+/** For those who need a connection and no pool. @throws {@link UpstreamConnectError} where the endpoint must not be talked to. */
+export function connectTarget(cluster: ClusterConfig, endpoint: EndpointConfig, contexts: TlsContexts | undefined): ConnectTarget {
+  const security = allowedSecurity(cluster, endpoint);
+  return {
+    ...plainTarget(cluster, endpoint), proxyProtocol: security.proxyProtocol,
+    tlsOptions: security.kind === 'tls' ? tlsOptionsOf(security.config, security.expected, security.config.alpn, contexts) : undefined,
+  };
+}
+
+function plainTarget(cluster: ClusterConfig, { address, port, additionalAddresses }: EndpointConfig): Omit<ConnectTarget, 'tlsOptions'> {
+  const { sourceAddresses } = cluster;
+  return {
+    address, port, additionalAddresses, timeoutMs: cluster.connectTimeoutMs, keepAliveMs: cluster.tcpKeepAliveMs, happyEyeballs: cluster.happyEyeballs,
+    ...(sourceAddresses && { sourceAddress: (to: string) => sourceAddresses.find((from) => isIP(from.address) === isIP(to)) ?? sourceAddresses[0] }),
+  };
 }
 
 class HostPool implements HostTransport {
@@ -120,10 +145,11 @@ function originOf({ address, port }: EndpointConfig, secure: boolean): string {
   return `${secure ? 'https' : 'http'}://${host}`;
 }
 
-function poolOptions({ tls }: PoolSettings, endpoint: EndpointConfig, cluster: ClusterConfig, contexts: TlsContexts | undefined): Pool.Options {
+function poolOptions({ tls, proxyProtocol }: PoolSettings, endpoint: EndpointConfig, cluster: ClusterConfig, contexts: TlsContexts | undefined): Pool.Options {
   const h2 = cluster.protocol === 'http2' || (cluster.protocol === 'auto' && tls !== undefined);
   const alpn = tls && offeredProtocols(tls.config.alpn, cluster.protocol);
-  const target = { address: endpoint.address, port: endpoint.port, timeoutMs: cluster.connectTimeoutMs, tlsOptions: tls && tlsOptionsOf(tls.config, tls, alpn!, contexts) };
+  const target = { ...plainTarget(cluster, endpoint), proxyProtocol, tlsOptions: tls && tlsOptionsOf(tls.config, tls, alpn!, contexts) };
+  const { http2KeepAlive, maxConcurrentStreams } = cluster;
   const plainH2 = h2 && tls === undefined;
   const maxAge = cluster.maxConnectionDurationMs;
   return {
@@ -131,7 +157,7 @@ function poolOptions({ tls }: PoolSettings, endpoint: EndpointConfig, cluster: C
     pipelining: 1,
     allowH2: h2,
     ...(plainH2 && { useH2c: true }),
-    ...(h2 && cluster.maxConcurrentStreams !== undefined && { h2Options: { maxConcurrentStreams: cluster.maxConcurrentStreams } }),
+    ...(h2 && (maxConcurrentStreams !== undefined || http2KeepAlive) && { h2Options: { ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }), ...(http2KeepAlive && { pingInterval: http2KeepAlive.intervalMs }) } }),
     keepAliveTimeout: cluster.idleTimeoutMs || forever,
     keepAliveMaxTimeout: cluster.idleTimeoutMs || forever,
     // The engine has its own timers; undici's 300 s would cut streams that the mesh allows.
@@ -142,6 +168,7 @@ function poolOptions({ tls }: PoolSettings, endpoint: EndpointConfig, cluster: C
     connect: (_options, callback) => {
       connect(target, (error, socket) => {
         if (error) return callback(error, null);
+        if (h2 && http2KeepAlive) endWhenSilent(socket!, http2KeepAlive);
         if (plainH2) (socket as unknown as { alpnProtocol: string }).alpnProtocol = 'h2';
         callback(null, socket!);
       });

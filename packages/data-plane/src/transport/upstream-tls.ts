@@ -1,11 +1,11 @@
 // Which transport socket an endpoint gets, and who has to be at its other end.
 import type { ClusterConfig, EndpointConfig } from '../resource/cluster-config.js';
 import type { StringMatcherConfig } from '../resource/matcher-config.js';
-import type { UpstreamTlsConfig } from '../resource/tls-config.js';
+import type { ProxyProtocolVersion, UpstreamTlsConfig } from '../resource/tls-config.js';
 
 export type UpstreamSecurity =
-  | { readonly kind: 'plaintext' }
-  | { readonly kind: 'tls'; readonly config: UpstreamTlsConfig; readonly expected: ExpectedPeer }
+  | { readonly kind: 'plaintext'; readonly proxyProtocol?: ProxyProtocolVersion }
+  | { readonly kind: 'tls'; readonly config: UpstreamTlsConfig; readonly expected: ExpectedPeer; readonly proxyProtocol?: ProxyProtocolVersion }
   /** The endpoint must not be talked to. */
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -24,8 +24,9 @@ export function upstreamSecurity(cluster: ClusterConfig, endpoint: EndpointConfi
   const labels = endpoint.metadata['envoy.transport_socket_match'] ?? {};
   const socket = cluster.transportSockets.find(({ match }) => matches(match, labels));
   if (!socket) return cluster.transportSockets.length === 0 ? plaintext : { kind: 'refused', reason: `no transport socket of ${cluster.name} matches ${endpoint.address}:${endpoint.port}` };
-  if (!socket.tls) return plaintext;
-  return { kind: 'tls', config: socket.tls, expected: expectedPeer(socket.tls, endpoint) };
+  const proxied = socket.proxyProtocol && { proxyProtocol: socket.proxyProtocol };
+  if (!socket.tls) return proxied ? { ...plaintext, ...proxied } : plaintext;
+  return { kind: 'tls', config: socket.tls, expected: expectedPeer(socket.tls, endpoint), ...proxied };
 }
 
 /** The endpoint's own identity is narrower than the service's list of accounts, so it wins. */

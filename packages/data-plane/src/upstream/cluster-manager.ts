@@ -12,6 +12,7 @@ import { AggregateMembers } from './aggregate-members.js';
 import { Cluster } from './cluster.js';
 import { builtinClusterTypes } from './cluster-type/builtin.js';
 import type { ClusterType, ClusterTypeContext } from './cluster-type/cluster-type.js';
+import type { HealthProber } from './health/health-probe.js';
 import type { ClusterHandle, ClusterState } from './cluster-handle.js';
 
 export type { ClusterHandle, ClusterState };
@@ -23,6 +24,8 @@ export interface ClusterManagerOptions {
   clock: Clock;
   random(): number;
   logger: Logger;
+  /** How hosts are asked whether they are well. */
+  prober?: HealthProber;
   /** The same that `clusterType` parses with. */
   loadBalancers: readonly LoadBalancerFactory[];
   /** Default: the system's resolver. */
@@ -170,7 +173,9 @@ class ClusterEntry {
     if (this.cluster instanceof AggregateCluster) this.#retire();
     const known = this.cluster as Cluster | undefined;
     known?.update(config);
-    const cluster = known ?? new Cluster(config, this.#options);
+    const cluster: Cluster = known ?? new Cluster(config, this.#options, () => {
+      if (this.cluster === cluster) this.#become('ready');
+    });
     this.cluster = cluster;
     this.error = undefined;
     this.#follow(config, type, cluster);
@@ -211,7 +216,7 @@ class ClusterEntry {
         if (this.#source !== current) return;
         cluster.setEndpoints(endpoints);
         this.error = undefined;
-        this.#become('ready');
+        this.#become(cluster.ready ? 'ready' : 'pending');
       },
       onError: (error: Error) => {
         if (this.#source === current) this.#onError(error);

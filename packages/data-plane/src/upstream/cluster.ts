@@ -8,6 +8,8 @@ import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.
 import type { LocalReply } from '../stream/local-reply.js';
 import type { Logger } from '../telemetry/logger.js';
 import { CircuitBreaker } from './circuit-breaker.js';
+import { HealthChecker } from './health/health-checker.js';
+import type { HealthProber } from './health/health-probe.js';
 import type { Host } from './host.js';
 import { HostSet } from './host-set.js';
 import { OutlierDetector } from './outlier-detector.js';
@@ -18,6 +20,8 @@ export interface ClusterContext {
   clock: Clock;
   random(): number;
   logger: Logger;
+  /** How hosts are asked whether they are well; without it health checks are not made and hosts count as healthy (tests). */
+  prober?: HealthProber;
   /** All that `clusterType` parses with; read when a cluster is made. */
   loadBalancers: readonly LoadBalancerFactory[];
 }
@@ -36,10 +40,16 @@ export class Cluster implements UpstreamCluster {
   #picker: PriorityPicker;
   #availability: readonly PriorityAvailability[] | undefined;
   #outliers: OutlierDetector | undefined;
+  #health: HealthChecker | undefined;
+  /** Whether health checks have had their say about the first hosts: before that all of them would count as failed. */
+  #settled = false;
+  #hadTraffic = false;
+  readonly #onReady: () => void;
   #closed = false;
 
-  /** Throws where the load-balancing policy is not known. */
-  constructor(config: ClusterConfig, context: ClusterContext) {
+  /** Throws where the load-balancing policy is not known. `onReady`: called when `ready` becomes true by itself, after the first health checks. */
+  constructor(config: ClusterConfig, context: ClusterContext, onReady: () => void = () => undefined) {
+    this.#onReady = onReady;
     this.name = config.name;
     this.#config = config;
     this.#context = context;
@@ -50,6 +60,7 @@ export class Cluster implements UpstreamCluster {
     this.#tracker = this.#makeTracker();
     this.#picker = this.#makePicker();
     this.#outliers = this.#makeOutliers();
+    this.#health = this.#makeHealthChecker();
   }
 
   get config(): ClusterConfig {
@@ -60,9 +71,9 @@ export class Cluster implements UpstreamCluster {
     return this.#tracker;
   }
 
-  /** Its endpoints are known, though there may be none. */
+  /** Its endpoints are known, though there may be none, and were checked once where there are health checks. */
   get ready(): boolean {
-    return this.#endpoints !== undefined;
+    return this.#endpoints !== undefined && this.#settled;
   }
 
   get hosts(): readonly Host[] {
@@ -85,6 +96,13 @@ export class Cluster implements UpstreamCluster {
       this.#outliers?.close();
       this.#outliers = this.#makeOutliers();
     }
+    if (!same(healthSettings(before), healthSettings(config))) {
+      this.#health?.close({ keepHealth: config.healthCheck !== undefined });
+      const checked = new Set(before.healthCheck ? this.hosts : []);
+      this.#health = this.#makeHealthChecker();
+      // Hosts that are in use keep the health they have until they are asked.
+      if (this.#endpoints) this.#health?.sync(this.hosts, (host) => checked.has(host) || this.#settled);
+    }
     // Connections made under other TLS or protocol settings must not carry further requests.
     if (!same(transportSettings(before), transportSettings(config))) for (const host of this.hosts) closeTransports(host);
     this.#picker = this.#makePicker();
@@ -92,9 +110,14 @@ export class Cluster implements UpstreamCluster {
 
   setEndpoints(endpoints: EndpointsConfig): void {
     this.#endpoints = endpoints;
-    const { removed, changed } = this.#hostSet.update(endpoints, this.#context.clock.now());
+    const before = new Set(this.hosts);
+    // As in Envoy, health checks outweigh discovery: it may be discovery that is wrong.
+    const keeps = this.#health !== undefined && this.#config.ignoreHealthOnHostRemoval !== true;
+    const { removed, changed } = this.#hostSet.update(endpoints, this.#context.clock.now(), (host) => keeps && !host.checkFailed && host.config.healthCheck?.disabled !== true);
     for (const host of changed) closeTransports(host);
     for (const host of removed) if (host.activeRequests === 0) closeTransports(host);
+    this.#health?.sync(this.hosts, (host) => before.has(host));
+    this.#settled ||= this.#health === undefined || this.#health.settled;
     this.#closeUnhealthy(this.hosts);
     this.#picker = this.#makePicker();
   }
@@ -122,6 +145,7 @@ export class Cluster implements UpstreamCluster {
 
   begin(host: Host, priority: RoutePriority): void {
     host.activeRequests++;
+    this.#hadTraffic = true;
     this.#breaker.begin(priority);
   }
 
@@ -148,6 +172,8 @@ export class Cluster implements UpstreamCluster {
     this.#outliers?.close();
     this.#outliers = undefined;
     this.#tracker?.close?.();
+    this.#health?.close({ keepHealth: true });
+    this.#health = undefined;
     for (const host of this.hosts) {
       host.removed = true;
       if (host.activeRequests === 0) closeTransports(host);
@@ -168,7 +194,7 @@ export class Cluster implements UpstreamCluster {
     const { hosts, name } = this;
     if (hosts.length === 0) return `${name} has no endpoints`;
     const ejected = hosts.filter((host) => host.ejected).length;
-    const unhealthy = hosts.filter(({ config: { health } }) => health !== 'healthy' && health !== 'unknown' && health !== 'degraded').length;
+    const unhealthy = hosts.filter(({ checkFailed, config: { health } }) => checkFailed || (health !== 'healthy' && health !== 'unknown' && health !== 'degraded')).length;
     return `none of the ${hosts.length} endpoints of ${name} can be chosen (${unhealthy} unhealthy, ${ejected} ejected)`;
   }
 
@@ -231,9 +257,34 @@ export class Cluster implements UpstreamCluster {
     });
   }
 
+  #makeHealthChecker(): HealthChecker | undefined {
+    const { healthCheck, ignoreNewHostsUntilFirstHc } = this.#config;
+    const { clock, logger, random, prober } = this.#context;
+    if (!healthCheck || !prober) return undefined;
+    return new HealthChecker({
+      clusterName: this.name, config: healthCheck, ignoreNewHosts: ignoreNewHostsUntilFirstHc === true, clock, logger, prober, random,
+      hadTraffic: () => this.#hadTraffic,
+      onResult: (host, healthy, changed) => this.#onHealth(host, healthy, changed),
+      onFirstRound: () => {
+        if (this.#settled) return;
+        this.#settled = true;
+        if (this.ready) this.#onReady();
+      },
+    });
+  }
+
+  #onHealth(host: Host, healthy: boolean, changed: boolean): void {
+    if (healthy && !host.checkFailed) this.#outliers?.healthCheckPassed(host);
+    if (!changed) return;
+    if (healthy) host.availableSince = this.#context.clock.now();
+    if (host.leaving && host.checkFailed && this.#endpoints) return this.setEndpoints(this.#endpoints);
+    this.#closeUnhealthy([host]);
+    this.#picker = this.#makePicker();
+  }
+
   #closeUnhealthy(hosts: readonly Host[]): void {
     if (!this.#config.closeConnectionsOnHostHealthFailure) return;
-    for (const host of hosts) if (!host.available && host.config.health !== 'degraded') closeTransports(host);
+    for (const host of hosts) if (!host.available && !host.degraded) closeTransports(host);
   }
 
   #findFactory({ loadBalancing }: ClusterConfig): LoadBalancerFactory {
@@ -251,8 +302,12 @@ function closeTransports(host: Host): void {
 }
 
 function transportSettings(config: ClusterConfig): unknown {
-  const { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, thresholds } = config;
-  return { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, maxConnections: thresholds.default.maxConnections };
+  const { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, http2KeepAlive, tcpKeepAliveMs, happyEyeballs, sourceAddresses, thresholds } = config;
+  return { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, http2KeepAlive, tcpKeepAliveMs, happyEyeballs, sourceAddresses, maxConnections: thresholds.default.maxConnections };
+}
+
+function healthSettings({ healthCheck, ignoreNewHostsUntilFirstHc }: ClusterConfig): unknown {
+  return { healthCheck, ignoreNewHostsUntilFirstHc };
 }
 
 function same(a: unknown, b: unknown): boolean {

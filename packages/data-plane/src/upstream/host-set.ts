@@ -23,8 +23,8 @@ export class HostSet {
     return this.#priorities;
   }
 
-  /** Takes the new state as a whole. `changed` are hosts that stay but whose transport must be made anew. An address that is there twice counts once. */
-  update(endpoints: EndpointsConfig, now: number): { removed: Host[]; changed: Host[] } {
+  /** Takes the new state as a whole; of those that left it, `keep` stay for now (`host.leaving`). `changed` are hosts that stay but whose transport must be made anew. An address that is there twice counts once. */
+  update(endpoints: EndpointsConfig, now: number, keep: (host: Host) => boolean = () => false): { removed: Host[]; changed: Host[] } {
     const byKey = new Map<string, Host>();
     const changed: Host[] = [];
     const priorities: { hosts: Host[]; localities: LocalityHosts[] }[] = [];
@@ -39,6 +39,7 @@ export class HostSet {
         if (!known || (!isUp(known.config) && isUp(endpoint))) host.availableSince = now;
         if (transportDiffers(host.config, endpoint)) changed.push(host);
         host.config = endpoint;
+        host.leaving = false;
         host.priority = locality.priority;
         host.locality = key;
         byKey.set(address, host);
@@ -48,6 +49,18 @@ export class HostSet {
       const priority = priorities[locality.priority] as (typeof priorities)[number];
       priority.hosts.push(...hosts);
       priority.localities.push({ key, weight: locality.weight, hosts });
+    }
+    for (const host of this.#all) {
+      if (byKey.has(host.key) || !keep(host)) continue;
+      host.leaving = true;
+      byKey.set(host.key, host);
+      while (priorities.length <= host.priority) priorities.push({ hosts: [], localities: [] });
+      const priority = priorities[host.priority] as (typeof priorities)[number];
+      priority.hosts.push(host);
+      const place = priority.localities.findIndex(({ key }) => key === host.locality);
+      // A locality that is gone as a whole has no weight any more.
+      if (place === -1) priority.localities.push({ key: host.locality, weight: 0, hosts: [host] });
+      else priority.localities[place] = { ...(priority.localities[place] as LocalityHosts), hosts: [...(priority.localities[place] as LocalityHosts).hosts, host] };
     }
     const removed = this.#all.filter((host) => !byKey.has(host.key));
     for (const host of removed) host.removed = true;
@@ -72,6 +85,7 @@ function isUp({ health }: EndpointConfig): boolean {
 function transportDiffers(before: EndpointConfig, after: EndpointConfig): boolean {
   return before !== after && (
     before.spiffeId !== after.spiffeId || before.identityMissing !== after.identityMissing || before.hostname !== after.hostname ||
+    JSON.stringify(before.additionalAddresses) !== JSON.stringify(after.additionalAddresses) ||
     JSON.stringify(before.metadata['envoy.transport_socket_match']) !== JSON.stringify(after.metadata['envoy.transport_socket_match'])
   );
 }

@@ -38,6 +38,14 @@ export class Host {
   availableSince = 0;
   /** Set by outlier detection. */
   ejected = false;
+  /** Set by active health checks: it failed them, or was not checked yet. */
+  checkFailed = false;
+  /** Set by active health checks: it answers, but asks for little. */
+  checkDegraded = false;
+  /** Not checked yet, and not to be counted before (`ignore_new_hosts_until_first_hc`). */
+  checkPending = false;
+  /** The control plane took it out, but it passes its health checks: it stays until it fails one. */
+  leaving = false;
   /** Set when the endpoint left its cluster; requests that have it finish, pools drain. */
   removed = false;
   /** Where adapters keep their connections to this host, by transport (`http`, `grpc`). Closed when the host is removed. */
@@ -51,7 +59,17 @@ export class Host {
 
   /** Whether a load balancer may choose it outside of panic. */
   get available(): boolean {
-    return !this.ejected && (this.config.health === 'healthy' || this.config.health === 'unknown');
+    return this.#usable && !this.checkDegraded && this.config.health !== 'degraded';
+  }
+
+  /** Whether it is chosen only for what the others cannot carry. */
+  get degraded(): boolean {
+    return this.#usable && (this.checkDegraded || this.config.health === 'degraded');
+  }
+
+  get #usable(): boolean {
+    const { health } = this.config;
+    return !this.ejected && !this.checkFailed && (health === 'healthy' || health === 'unknown' || health === 'degraded');
   }
 }
 

@@ -17,6 +17,7 @@ const defaults: Required<OutlierDetectionConfig> = {
   maxEjectionTimeJitterMs: 0,
   maxEjectionPercent: 10,
   alwaysEjectOneHost: false,
+  successfulActiveHealthCheckUnejectHost: true,
   splitExternalLocalOriginErrors: false,
   consecutive5xx: 5,
   enforcingConsecutive5xx: 100,
@@ -77,6 +78,13 @@ export class OutlierDetector {
     }
   }
 
+  /** An active health check found the host well. */
+  healthCheckPassed(host: Host): void {
+    if (!host.ejected || !this.#config.successfulActiveHealthCheckUnejectHost) return;
+    this.#uneject(host, 'host returned after ejection: it passed a health check');
+    this.#options.onChange([host]);
+  }
+
   /** Lets every host back; used when outlier detection is switched off. */
   close(): void {
     this.#timer?.cancel();
@@ -110,10 +118,14 @@ export class OutlierDetector {
       return false;
     }
     if (ejection && ejection.until > this.#options.clock.now()) return false;
+    this.#uneject(host, 'host returned after ejection');
+    return true;
+  }
+
+  #uneject(host: Host, message: string): void {
     host.ejected = false;
     for (const criterion of this.#criteria) criterion.reset(host);
-    this.#options.logger.info({ cluster: this.#options.clusterName, host: host.key }, 'host returned after ejection');
-    return true;
+    this.#options.logger.info({ cluster: this.#options.clusterName, host: host.key }, message);
   }
 
   #eject(host: Host, criterion: OutlierCriterion): boolean {

@@ -1,7 +1,7 @@
 // Short forms of configurations for tests.
 import { FakeClock } from '@weft/spiffe/testing';
 import { builtinLoadBalancers, legacyLoadBalancing } from '../load-balancing/builtin.js';
-import type { ClusterConfig, EndpointConfig, EndpointsConfig, LocalityEndpointsConfig, ThresholdsConfig } from '../resource/cluster-config.js';
+import type { ClusterConfig, EndpointConfig, EndpointsConfig, HealthCheckConfig, LocalityEndpointsConfig, ThresholdsConfig } from '../resource/cluster-config.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { ResourceWatcher, XdsClient } from '../xds/xds-client.js';
@@ -38,6 +38,16 @@ export function clusterConfig(more: Partial<ClusterConfig> = {}): ClusterConfig 
     name: 'c', type: { kind: 'eds', serviceName: '' }, connectTimeoutMs: 5000, loadBalancing: legacyLoadBalancing('ROUND_ROBIN'), thresholds: { default: thresholds, high: thresholds },
     idleTimeoutMs: 3_600_000, protocol: 'http1', transportSockets: [{ name: '', match: {} }], healthyPanicThreshold: 50, overprovisioningFactor: 140, localityWeighted: false,
     closeConnectionsOnHostHealthFailure: false, metadata: {}, ...more,
+  };
+}
+
+const noHeaders = { add: [], remove: [] };
+
+export function healthCheck(more: Partial<HealthCheckConfig> = {}): HealthCheckConfig {
+  return {
+    check: { kind: 'http', path: '/health', host: '', method: 'GET', http2: false, headers: noHeaders, expected: [{ start: 200, end: 201 }], retriable: [], receive: [], bufferSize: 1024 },
+    timeoutMs: 1000, intervalMs: 5000, noTrafficIntervalMs: 60_000, noTrafficHealthyIntervalMs: 60_000, unhealthyIntervalMs: 5000, unhealthyEdgeIntervalMs: 5000, healthyEdgeIntervalMs: 5000,
+    initialJitterMs: 0, intervalJitterMs: 0, intervalJitterPercent: 0, unhealthyThreshold: 2, healthyThreshold: 2, reuseConnection: true, logFailures: false, logSuccesses: false, alpn: [], ...more,
   };
 }
 

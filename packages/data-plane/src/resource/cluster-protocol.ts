@@ -49,9 +49,9 @@ function fromOptions(options: UpstreamOptions, cluster: Cluster, path: string, r
       if (protocolConfig.case !== 'http2ProtocolOptions') return { protocol: 'http1', ...common };
       return { protocol: 'http2', ...decodeHttp2(protocolConfig.value, join(path, 'explicit_http_config.http2_protocol_options'), report), ...common };
     }
-    // As the caller came to us: HTTP as HTTP/1.1, gRPC as HTTP/2; and by ALPN.
+    // As the caller came to us: HTTP as HTTP/1.1; gRPC is HTTP/2 anyway.
     case 'useDownstreamProtocolConfig':
-      return { protocol: 'auto', ...decodeHttp2(chosen.value.http2ProtocolOptions, join(path, 'use_downstream_protocol_config.http2_protocol_options'), report), ...common };
+      return { protocol: 'http1', ...decodeHttp2(chosen.value.http2ProtocolOptions, join(path, 'use_downstream_protocol_config.http2_protocol_options'), report), ...common };
     case 'autoConfig':
       return { protocol: 'auto', ...decodeHttp2(chosen.value.http2ProtocolOptions, join(path, 'auto_config.http2_protocol_options'), report), ...common };
     default:

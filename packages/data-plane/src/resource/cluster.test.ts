@@ -34,7 +34,7 @@ describe('clusters', () => {
 
   it('read the limit of streams wherever HTTP/2 is configured', () => {
     const http2ProtocolOptions = { maxConcurrentStreams: 7 };
-    for (const chosen of ['autoConfig', 'useDownstreamProtocolConfig']) expect(decode(options({ upstreamProtocolOptions: { case: chosen, value: { http2ProtocolOptions } } }))).toMatchObject({ protocol: 'auto', maxConcurrentStreams: 7 });
+    for (const [chosen, protocol] of [['autoConfig', 'auto'], ['useDownstreamProtocolConfig', 'http1']] as const) expect(decode(options({ upstreamProtocolOptions: { case: chosen, value: { http2ProtocolOptions } } }))).toMatchObject({ protocol, maxConcurrentStreams: 7 });
     expect(decode({ http2ProtocolOptions })).toMatchObject({ protocol: 'http2', maxConcurrentStreams: 7 });
     const keepalive = { upstreamProtocolOptions: { case: 'explicitHttpConfig', value: { protocolConfig: { case: 'http2ProtocolOptions', value: { connectionKeepalive: {} } } } } };
     expect(problemsOf(types.cluster, cluster(options(keepalive)))).toEqual([`${http}.explicit_http_config.http2_protocol_options.connection_keepalive.timeout: is required`]);

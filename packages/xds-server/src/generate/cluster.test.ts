@@ -71,6 +71,31 @@ describe('clusters', () => {
     expect(make('cluster', []).config).toMatchObject({ commonLbConfig: { healthyPanicThreshold: {} } });
   });
 
+  it('keep connections alive and retry by budget as the rule says, also where a port has settings of its own', () => {
+    const pool = { tcpKeepalive: { probes: 3, timeMs: 60_000, intervalMs: 5000 }, http2KeepAlive: { intervalMs: 10_000, timeoutMs: 2000 }, h2Upgrade: 'upgrade' } as const;
+    const config = make('cluster', [rule({ connectionPool: pool, retryBudget: { percent: 12.5, minConcurrency: 7 } })]).config;
+    expect(config.upstreamConnectionOptions).toEqual({ tcpKeepalive: { keepaliveProbes: 3, keepaliveTime: 60, keepaliveInterval: 5 } });
+    expect(config.circuitBreakers.thresholds[0].retryBudget).toEqual({ budgetPercent: { value: 12.5 }, minRetryConcurrency: 7 });
+    const options = config.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'];
+    expect(options.explicitHttpConfig.http2ProtocolOptions).toEqual({ connectionKeepalive: { interval: '10s', timeout: '2s' } });
+    const ofPort = make('cluster', [rule({ retryBudget: {}, ports: [{ port: 80, policy: {} }] })]).config;
+    expect(ofPort.circuitBreakers.thresholds[0].retryBudget).toEqual({});
+  });
+
+  it('speak the protocol of the client where the rule says so', () => {
+    const config = make('cluster', [rule({ connectionPool: { useClientProtocol: true } })]).config;
+    expect(config.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'].useDownstreamProtocolConfig).toEqual({ httpProtocolOptions: {}, http2ProtocolOptions: {} });
+  });
+
+  it('send a PROXY header before whichever transport socket an endpoint gets', () => {
+    const { transportSocketMatches } = make('cluster', [rule({ proxyProtocol: 'v2' })]).config;
+    expect(transportSocketMatches.map(({ name, transportSocket }: Json) => [name, transportSocket.name, transportSocket.typedConfig.config, transportSocket.typedConfig.transportSocket.name])).toEqual([
+      ['tlsMode-istio', 'envoy.transport_sockets.upstream_proxy_protocol', { version: 'V2' }, 'envoy.transport_sockets.tls'],
+      ['tlsMode-disabled', 'envoy.transport_sockets.upstream_proxy_protocol', { version: 'V2' }, 'envoy.transport_sockets.raw_buffer'],
+    ]);
+    expect(make('cluster', [rule({ proxyProtocol: 'v1', tls: tls({ mode: 'disable' }) })]).config.transportSocket.typedConfig.transportSocket.name).toBe('envoy.transport_sockets.raw_buffer');
+  });
+
   it('speak HTTP/2 where the port is gRPC or the policy upgrades', () => {
     const protocol = (config: Json) => Object.keys(config.typedExtensionProtocolOptions['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'].explicitHttpConfig);
     const alpn = (config: Json) => config.transportSocketMatches[0].transportSocket.typedConfig.commonTlsContext.alpnProtocols;

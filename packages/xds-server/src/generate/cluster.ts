@@ -10,7 +10,8 @@ import type { GenerateContext, GeneratedResource, ProfileName } from './generato
 import { loadBalancing } from './load-balancing.js';
 import { duration, encode, extension, overAds, type Init } from './message.js';
 import { blackHoleCluster } from './name.js';
-import { outlierDetection } from './outlier-detection.js';
+import { behindProxyHeader } from './proxy-protocol.js';
+import { outlierDetection, warnWhereInert } from './outlier-detection.js';
 import { clusterTls } from './tls-context.js';
 import type { EffectivePolicy } from './traffic-policy.js';
 import { serviceMetadata } from './workload-metadata.js';
@@ -32,21 +33,23 @@ export function cluster(context: GenerateContext, profile: ProfileName, clusterN
   const warn = (reason: string) => context.warn(`${policy.rule?.origin ?? service.origin}: ${clusterName}: ${reason}`);
   const http2 = usesHttp2(target);
   const withhold = (reason: string): undefined => void warn(`withheld: ${reason}`);
+  if (profile === 'grpc' && policy.proxyProtocol) return withhold('proxyProtocol: gRPC clients send no PROXY header');
   const tls = clusterTls(context, profile, target, http2);
   if (typeof tls === 'string') return withhold(tls);
   const found = endpointDiscovery(context, profile, target);
   if (typeof found === 'string') return withhold(found);
   const outliers = outlierDetection(profile, policy.outlierDetection, warn);
+  if (profile === 'envoy' && policy.outlierDetection) warnWhereInert(policy.outlierDetection, subsetEndpoints(context, target).length, warn);
   return encode(ClusterSchema, {
     name: clusterName,
     ...found,
     connectTimeout: duration(policy.connectionPool?.connectTimeoutMs ?? connectTimeoutMs),
     ...loadBalancing(context, profile, policy.loadBalancer, warn),
-    circuitBreakers: { thresholds: [thresholds(profile, policy.connectionPool)] },
+    circuitBreakers: { thresholds: [thresholds(profile, policy)] },
     ...(outliers && { outlierDetection: outliers }),
-    ...tls,
+    ...(policy.proxyProtocol ? behindProxyHeader(tls, policy.proxyProtocol) : tls),
     metadata: { filterMetadata: { istio: { services: [serviceMetadata(service)] } } },
-    ...(profile === 'grpc' ? grpcLimits(policy.connectionPool, warn) : { ...panic(policy), ...protocolOptions(policy.connectionPool, http2) }),
+    ...(profile === 'grpc' ? grpcLimits(policy, warn) : { ...panic(policy), ...protocolOptions(policy.connectionPool, http2), ...tcpKeepalive(policy.connectionPool) }),
   });
 }
 
@@ -75,7 +78,7 @@ function usesHttp2({ port, policy }: ClusterTarget): boolean {
   return port.protocol === 'http' && policy.connectionPool?.h2Upgrade === 'upgrade';
 }
 
-function thresholds(profile: ProfileName, pool: ConnectionPool = {}): Init<typeof CircuitBreakers_ThresholdsSchema> {
+function thresholds(profile: ProfileName, { connectionPool: pool = {}, retryBudget }: EffectivePolicy): Init<typeof CircuitBreakers_ThresholdsSchema> {
   const maxRequests = pool.http2MaxRequests ?? unlimited;
   // gRPC reads only max_requests, and takes 1024 where it is absent.
   if (profile === 'grpc') return { maxRequests };
@@ -84,6 +87,7 @@ function thresholds(profile: ProfileName, pool: ConnectionPool = {}): Init<typeo
     maxPendingRequests: pool.http1MaxPendingRequests ?? unlimited,
     maxRequests,
     maxRetries: pool.maxRetries ?? unlimited,
+    ...(retryBudget && { retryBudget: { ...(retryBudget.percent !== undefined && { budgetPercent: { value: retryBudget.percent } }), ...(retryBudget.minConcurrency !== undefined && { minRetryConcurrency: retryBudget.minConcurrency }) } }),
     trackRemaining: true,
   };
 }
@@ -103,27 +107,34 @@ function panic({ outlierDetection: outliers, loadBalancer }: EffectivePolicy): P
 }
 
 function protocolOptions(pool: ConnectionPool = {}, http2: boolean): Pick<ClusterInit, 'typedExtensionProtocolOptions'> {
-  const { idleTimeoutMs = pool.tcpIdleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams } = pool;
+  const { idleTimeoutMs = pool.tcpIdleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, http2KeepAlive } = pool;
+  const http2Options = {
+    ...(maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams }),
+    ...(http2KeepAlive && { connectionKeepalive: { interval: duration(http2KeepAlive.intervalMs), timeout: duration(http2KeepAlive.timeoutMs) } }),
+  };
   const options = extension('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', HttpProtocolOptionsSchema, {
     commonHttpProtocolOptions: {
       ...(idleTimeoutMs === undefined ? {} : { idleTimeout: duration(idleTimeoutMs) }),
       ...(maxConnectionDurationMs === undefined ? {} : { maxConnectionDuration: duration(maxConnectionDurationMs) }),
       ...(maxRequestsPerConnection ? { maxRequestsPerConnection } : {}),
     },
-    upstreamProtocolOptions: {
-      case: 'explicitHttpConfig',
-      value: {
-        protocolConfig: http2
-          ? { case: 'http2ProtocolOptions', value: maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams } }
-          : { case: 'httpProtocolOptions', value: {} },
-      },
-    },
+    upstreamProtocolOptions: pool.useClientProtocol
+      ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: http2Options } }
+      : { case: 'explicitHttpConfig', value: { protocolConfig: http2 ? { case: 'http2ProtocolOptions', value: http2Options } : { case: 'httpProtocolOptions', value: {} } } },
   });
   return { typedExtensionProtocolOptions: { [options.name]: options.configType.value } };
 }
 
-function grpcLimits(pool: ConnectionPool | undefined, warn: (reason: string) => void): ClusterInit {
-  const { http2MaxRequests: _, connectTimeoutMs: _connect, h2Upgrade: _h2, ...rest } = pool ?? {};
+function tcpKeepalive({ tcpKeepalive: keepalive }: ConnectionPool = {}): Pick<ClusterInit, 'upstreamConnectionOptions'> {
+  if (!keepalive) return {};
+  const { probes, timeMs, intervalMs } = keepalive;
+  const tcp = { ...(probes !== undefined && { keepaliveProbes: probes }), ...(timeMs !== undefined && { keepaliveTime: Math.round(timeMs / 1000) }), ...(intervalMs !== undefined && { keepaliveInterval: Math.round(intervalMs / 1000) }) };
+  return { upstreamConnectionOptions: { tcpKeepalive: tcp } };
+}
+
+function grpcLimits({ connectionPool: pool, retryBudget }: EffectivePolicy, warn: (reason: string) => void): ClusterInit {
+  const { http2MaxRequests: _, connectTimeoutMs: _connect, h2Upgrade: _h2, useClientProtocol: _protocol, ...rest } = pool ?? {};
+  if (retryBudget) warn('retryBudget: gRPC clients have none');
   const lost = Object.entries(rest).flatMap(([field, value]) => (value === undefined ? [] : [field.replace(/Ms$/, '')]));
   if (lost.length > 0) warn(`connectionPool: gRPC clients have no ${lost.join(', ')}`);
   return {};

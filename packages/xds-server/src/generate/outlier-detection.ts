@@ -34,3 +34,10 @@ export function outlierDetection(profile: ProfileName, policy: OutlierDetection 
 function enforcing(count: number): number {
   return count > 0 ? 100 : 0;
 }
+
+/** Envoy counts the host it would eject: of five hosts one is 20 %, more than its default of 10 % lets go. */
+export function warnWhereInert({ maxEjectionPercent = 10 }: OutlierDetection, hosts: number, warn: (reason: string) => void): void {
+  if (hosts > 0 && 100 / hosts > maxEjectionPercent) {
+    warn(`outlierDetection: Envoy ejects none of ${hosts} endpoints with maxEjectionPercent ${maxEjectionPercent}; it needs ${Math.ceil(100 / hosts)} or more`);
+  }
+}

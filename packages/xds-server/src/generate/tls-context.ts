@@ -126,7 +126,7 @@ function tlsSocket(tls: Init<typeof UpstreamTlsContextSchema>) {
   return extension('envoy.transport_sockets.tls', UpstreamTlsContextSchema, tls);
 }
 
-function rawBuffer() {
+export function rawBuffer() {
   return extension('envoy.transport_sockets.raw_buffer', RawBufferSchema, {});
 }
 

@@ -20,11 +20,18 @@ export function effectivePolicy(rule: TrafficPolicyRule | undefined, subsetName:
   return { ...overlay(overlay({}, rule?.policy, port), subset?.policy, port), rule, subset };
 }
 
-/** A port's own blocks replace everything, absent ones too; otherwise each block that is set replaces the one below. */
+/**
+ * A port's own blocks replace everything, absent ones too, but those that a port cannot have of its own; otherwise each block that is
+ * set replaces the one below.
+ */
 function overlay(below: PolicyBlocks, policy: TrafficPolicy | undefined, port: number): PolicyBlocks {
   if (policy === undefined) return below;
   const { ports, ...blocks } = policy;
-  return ports.find((candidate) => candidate.port === port)?.policy ?? { ...below, ...blocks };
+  const merged = { ...below, ...blocks };
+  const own = ports.find((candidate) => candidate.port === port)?.policy;
+  if (!own) return merged;
+  const { retryBudget, proxyProtocol } = merged;
+  return { ...own, ...(retryBudget && { retryBudget }), ...(proxyProtocol && { proxyProtocol }) };
 }
 
 /**

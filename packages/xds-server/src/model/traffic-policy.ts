@@ -24,6 +24,8 @@ export interface TrafficPolicy {
   connectionPool?: ConnectionPool;
   outlierDetection?: OutlierDetection;
   tls?: ClientTls;
+  retryBudget?: RetryBudget;
+  proxyProtocol?: 'v1' | 'v2';
   ports: readonly { port: number; policy: Omit<TrafficPolicy, 'ports'> }[];
 }
 
@@ -59,6 +61,16 @@ export interface ConnectionPool {
   idleTimeoutMs?: number;
   h2Upgrade?: 'upgrade' | 'do-not-upgrade';
   maxConcurrentStreams?: number;
+  tcpKeepalive?: { probes?: number; timeMs?: number; intervalMs?: number };
+  http2KeepAlive?: { intervalMs: number; timeoutMs: number };
+  /** Requests go out in the protocol in which the client made them. */
+  useClientProtocol?: boolean;
+}
+
+/** Retries at a time, as a share of the requests that run. */
+export interface RetryBudget {
+  percent?: number;
+  minConcurrency?: number;
 }
 
 export interface OutlierDetection {

@@ -63,8 +63,18 @@ describe('is refused for', () => {
   });
 });
 
+it('reads keep-alive, the protocol of connections, the retry budget and the PROXY header', () => {
+  const pool = 'connectionPool: {tcp: {tcpKeepalive: {probes: 3, time: 60s, interval: 5s}}, http: {useClientProtocol: true, http2KeepAlive: {interval: 10s}}}';
+  expect(policy(`${pool}, retryBudget: {percent: 12.5, minRetryConcurrency: 7}, proxyProtocol: {version: V2}`)).toEqual({
+    connectionPool: { tcpKeepalive: { probes: 3, timeMs: 60_000, intervalMs: 5000 }, useClientProtocol: true, http2KeepAlive: { intervalMs: 10_000, timeoutMs: 10_000 } },
+    retryBudget: { percent: 12.5, minConcurrency: 7 }, proxyProtocol: 'v2', ports: [],
+  });
+  expect(policy('proxyProtocol: {}, retryBudget: {}')).toEqual({ retryBudget: {}, proxyProtocol: 'v1', ports: [] });
+  expect(problems('connectionPool: {http: {http2KeepAlive: {timeout: 1s}}}')).toEqual(['.connectionPool.http.http2KeepAlive.interval: is required']);
+});
+
 it('warns for what is not implemented', () => {
-  expect(problems('connectionPool: {tcp: {tcpKeepalive: {}}}, tunnel: {}, retryBudget: {}').map((line) => line.replace(/: is not.*/, ''))).toEqual([
-    'warning: .connectionPool.tcp.tcpKeepalive', 'warning: .retryBudget', 'warning: .tunnel',
+  expect(problems('outlierDetection: {outlierDetectionHttpErrorCodes: [503]}, tunnel: {}, retryBudget: {budgetInterval: 1s}').map((line) => line.replace(/: is not.*/, ''))).toEqual([
+    'warning: .outlierDetection.outlierDetectionHttpErrorCodes', 'warning: .retryBudget.budgetInterval', 'warning: .tunnel',
   ]);
 });

@@ -1,5 +1,5 @@
 // The blocks of a DestinationRule's trafficPolicy (istio-envoy.md 1.2).
-import type { ClientTls, ConnectionPool, OutlierDetection, TrafficPolicy } from '../../../model/traffic-policy.js';
+import type { ClientTls, ConnectionPool, OutlierDetection, RetryBudget, TrafficPolicy } from '../../../model/traffic-policy.js';
 import type { Fields } from '../../fields.js';
 import { readLoadBalancer } from './load-balancer.js';
 
@@ -18,9 +18,13 @@ export function readTrafficPolicy(fields: Fields | undefined): TrafficPolicy {
     seen.add(port ?? 0);
     return port === undefined ? [] : [{ port, policy }];
   });
-  fields.unimplemented({ tunnel: 'connections go directly', proxyProtocol: 'no PROXY header is sent' });
+  const proxy = fields.object('proxyProtocol');
+  const version = proxy?.oneOf('version', ['V1', 'V2'] as const) ?? 'V1';
+  proxy?.finish();
+  const retryBudget = readRetryBudget(fields.object('retryBudget'));
+  fields.unimplemented({ tunnel: 'connections go directly' });
   fields.finish();
-  return { ...blocks, ports };
+  return { ...blocks, ...(retryBudget && { retryBudget }), ...(proxy && { proxyProtocol: version === 'V2' ? 'v2' : 'v1' }), ports };
 }
 
 function readBlocks(fields: Fields): Omit<TrafficPolicy, 'ports'> {
@@ -28,8 +32,32 @@ function readBlocks(fields: Fields): Omit<TrafficPolicy, 'ports'> {
   const connectionPool = readConnectionPool(fields.object('connectionPool'));
   const outlierDetection = readOutlierDetection(fields.object('outlierDetection'));
   const tls = readClientTls(fields.object('tls'));
-  fields.unimplemented({ retryBudget: 'use connectionPool.http.maxRetries' });
   return { ...(loadBalancer && { loadBalancer }), ...(connectionPool && { connectionPool }), ...(outlierDetection && { outlierDetection }), ...(tls && { tls }) };
+}
+
+function readRetryBudget(fields: Fields | undefined): RetryBudget | undefined {
+  if (!fields) return undefined;
+  const budget = { percent: fields.number('percent', { min: 0, max: 100 }), minConcurrency: fields.integer('minRetryConcurrency', limit) };
+  fields.unimplemented({ budgetInterval: 'the requests that run now count' });
+  fields.finish();
+  return defined(budget);
+}
+
+/** Envoy's timers need an answer's limit; without one of its own it is the interval. */
+function readHttp2KeepAlive(fields: Fields | undefined): ConnectionPool['http2KeepAlive'] {
+  if (!fields) return undefined;
+  const intervalMs = fields.duration('interval', { min: 1 });
+  const timeoutMs = fields.duration('timeout', { min: 1 }) ?? intervalMs;
+  fields.finish();
+  if (intervalMs === undefined || timeoutMs === undefined) return void fields.error('interval', 'is required');
+  return { intervalMs, timeoutMs };
+}
+
+function readTcpKeepalive(fields: Fields | undefined): ConnectionPool['tcpKeepalive'] {
+  if (!fields) return undefined;
+  const keepalive = { probes: fields.integer('probes', limit), timeMs: fields.duration('time', { min: 1000 }), intervalMs: fields.duration('interval', { min: 1000 }) };
+  fields.finish();
+  return defined(keepalive);
 }
 
 const h2Policies = ['DEFAULT', 'UPGRADE', 'DO_NOT_UPGRADE'] as const;
@@ -52,9 +80,10 @@ function readConnectionPool(fields: Fields | undefined): ConnectionPool | undefi
     idleTimeoutMs: http?.duration('idleTimeout'),
     maxConcurrentStreams: http?.integer('maxConcurrentStreams', limit),
     h2Upgrade: h2 === 'UPGRADE' ? 'upgrade' : h2 === 'DO_NOT_UPGRADE' ? 'do-not-upgrade' : undefined,
+    tcpKeepalive: readTcpKeepalive(tcp?.object('tcpKeepalive')),
+    http2KeepAlive: readHttp2KeepAlive(http?.object('http2KeepAlive')),
+    useClientProtocol: http?.boolean('useClientProtocol'),
   } as const;
-  tcp?.unimplemented({ tcpKeepalive: "the operating system's keep-alive applies" });
-  http?.unimplemented({ useClientProtocol: "the service's port decides the protocol", http2KeepAlive: 'HTTP/2 connections are not pinged' });
   tcp?.finish();
   http?.finish();
   fields.finish();
@@ -73,7 +102,7 @@ function readOutlierDetection(fields: Fields | undefined): OutlierDetection | un
     maxEjectionPercent: fields.integer('maxEjectionPercent', { max: 100 }),
     minHealthPercent: fields.integer('minHealthPercent', { max: 100 }),
   };
-  fields.unimplemented({ consecutiveErrors: 'use consecutive5xxErrors or consecutiveGatewayErrors', outlierDetectionHttpErrorCodes: 'all 5xx count as errors' });
+  fields.unimplemented({ consecutiveErrors: 'use consecutive5xxErrors or consecutiveGatewayErrors', outlierDetectionHttpErrorCodes: 'all 5xx count as errors (the definitions Weft is built with have no place for it)' });
   fields.finish();
   return defined(detection);
 }

@@ -1,5 +1,7 @@
 // Route configurations.
 export * from './gen/envoy/config/route/v3/route_pb.js';
 export * from './gen/envoy/config/route/v3/route_components_pb.js';
+export * from './gen/envoy/extensions/retry/host/omit_canary_hosts/v3/omit_canary_hosts_pb.js';
+export * from './gen/envoy/extensions/retry/host/omit_host_metadata/v3/omit_host_metadata_config_pb.js';
 export * from './gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js';
 export * from './gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js';

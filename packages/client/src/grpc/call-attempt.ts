@@ -44,6 +44,8 @@ export class CallAttempt implements InterceptingListener {
   /** @param channel asked when `connectTimeoutMs` is over: grpc-js itself would wait for as long as TCP does. */
   start(metadata: Metadata, channel: Pick<ChannelInterface, 'getConnectivityState'>, connectTimeoutMs: number): void {
     this.#touch();
+    // grpc-js does not say when a call gets its connection.
+    this.#attempt.onReady();
     this.call.start(metadata, this);
     this.pump();
     if (connected(channel)) return;
@@ -66,7 +68,9 @@ export class CallAttempt implements InterceptingListener {
         ...(message.flags !== undefined && { flags: message.flags }),
         callback: () => {
           this.#writing = false;
-          this.#queue.sent(++this.#next);
+          this.#next++;
+          // Of a hedge that lost, nothing may be forgotten that the winner has yet to send.
+          if (this.#state !== 'over') this.#queue.sent(this.#next);
           const { callback } = message;
           message.callback = undefined;
           callback?.();
@@ -141,7 +145,7 @@ export class CallAttempt implements InterceptingListener {
       return;
     }
     this.#idleTimer = setTimeout(() => {
-      this.#attempt.onFailure({ kind: 'per-try-timeout', message: `nothing arrived for ${idleTimeoutMs} ms` });
+      this.#attempt.onFailure({ kind: 'per-try-timeout', idle: true, message: `nothing arrived for ${idleTimeoutMs} ms` });
       this.#abort(new Error('idle timeout'));
     }, idleTimeoutMs);
     this.#idleTimer.unref();

@@ -130,10 +130,10 @@ test('the deadline ends a call and is told to the server', async () => {
   expect(made.clusters.get('echo')!.hosts[0]!.activeRequests).toBe(0);
 });
 
-test('the route timeout ends a call with DEADLINE_EXCEEDED', async () => {
+test('the route timeout ends a call with UNAVAILABLE, as Envoy does', async () => {
   const upstream = await server();
   const client = echo(mesh().add('echo', { ports: [upstream.port], routes: [route({ cluster: 'outbound|80||echo', timeoutMs: 100 })] }));
-  await expect(unary(client, 'hang')).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED, details: 'upstream request timeout' });
+  await expect(unary(client, 'hang')).rejects.toMatchObject({ code: status.UNAVAILABLE, details: 'upstream request timeout' });
 });
 
 test('cancelling ends the call at once', async () => {

@@ -172,6 +172,14 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
     });
   }
 
+  get bytesSent(): number {
+    return this.#queue.bytes;
+  }
+
+  limitReplay(bytes: number): void {
+    this.#queue.limitReplay(bytes);
+  }
+
   connect(attempt: UpstreamAttempt): void {
     this.#filteredRequest?.open();
     this.#connect(attempt, this.#queue, this);
@@ -225,7 +233,9 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   }
 
   onForward(attempt: CallAttempt, metadata: Metadata): void {
-    if (attempt !== this.#attempt || this.#over) return;
+    if (this.#over) return;
+    // With hedging, not always the newest.
+    this.#attempt = attempt;
     this.#committed = true;
     this.#queue.commit();
     this.#listener!.onReceiveMetadata(metadata);
@@ -244,9 +254,10 @@ export class MeshCall implements Call, Downstream, AttemptListener, Running {
   }
 
   onStatus(attempt: CallAttempt, status: StatusObject): void {
+    this.#attempt = attempt;
     // grpc-js tells it in a turn of its own already.
-    if (attempt === this.#attempt && this.#filteredResponse) return this.#filteredResponse.end(trailersOf(status));
-    if (attempt === this.#attempt && this.#close()) this.#listener!.onReceiveStatus(status);
+    if (this.#filteredResponse) return this.#filteredResponse.end(trailersOf(status));
+    if (this.#close()) this.#listener!.onReceiveStatus(status);
   }
 
   async #startLater(): Promise<void> {

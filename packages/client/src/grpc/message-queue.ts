@@ -8,7 +8,7 @@ export interface OutgoingMessage {
 }
 
 export class MessageQueue {
-  readonly #limit: number;
+  #limit: number;
   readonly #messages: (OutgoingMessage | undefined)[] = [];
   #keptBytes = 0;
   /** Messages before it may be gone. */
@@ -33,6 +33,12 @@ export class MessageQueue {
 
   get drained(): boolean {
     return this.#sent >= this.#messages.length;
+  }
+
+  /** Instead of the limit it was made with. */
+  limitReplay(bytes: number): void {
+    this.#limit = bytes;
+    if (this.#keptBytes > bytes) this.#forgetting = true;
   }
 
   get length(): number {

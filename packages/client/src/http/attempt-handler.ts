@@ -1,5 +1,5 @@
 // undici's handler for one attempt at one host.
-import { httpFailure, isCallerError, type UpstreamAttempt } from '@weft/data-plane/internal';
+import { httpFailure, isCallerError, type UpstreamAttempt, type UpstreamFailure } from '@weft/data-plane/internal';
 import type { Duplex } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { RequestBody } from './request-body.js';
@@ -17,7 +17,7 @@ export interface AttemptOwner {
   readonly paused: boolean;
   requestSent(attempt: AttemptHandler): void;
   information(status: number, headers: HeaderObject): void;
-  forwardHead(status: number, headers: HeaderObject, raw: RawHeaders, statusMessage: string): void;
+  forwardHead(attempt: AttemptHandler, status: number, headers: HeaderObject, raw: RawHeaders, statusMessage: string): void;
   forwardData(chunk: Buffer): void;
   /** The connection is the caller's: `end` ends the attempt. */
   forwardUpgrade(status: number, headers: HeaderObject, raw: RawHeaders, socket: Duplex): void;
@@ -45,7 +45,10 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
     this.controller = controller;
     // Given up while it waited for a connection.
     if (this.#state === 'over') controller.abort(this.#reason!);
-    else if (this.#exchange.paused) controller.pause();
+    else {
+      if (this.#exchange.paused) controller.pause();
+      this.#attempt.onReady();
+    }
   }
 
   onRequestSent(): void {
@@ -55,6 +58,7 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: HeaderObject, statusMessage?: string): void {
     if (this.#state !== 'waiting') return;
     if (status < 200) {
+      this.#attempt.onInformation();
       this.#exchange.information(status, headers);
       return;
     }
@@ -65,8 +69,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
     }
     this.#state = 'forwarding';
     const { edited } = head;
-    if (edited) this.#exchange.forwardHead(head.status, headerObject(edited), edited, statusMessage ?? '');
-    else this.#exchange.forwardHead(head.status, headers, controller.rawHeaders ?? null, statusMessage ?? '');
+    if (edited) this.#exchange.forwardHead(this, head.status, headerObject(edited), edited, statusMessage ?? '');
+    else this.#exchange.forwardHead(this, head.status, headers, controller.rawHeaders ?? null, statusMessage ?? '');
   }
 
   onRequestUpgrade(controller: Dispatcher.DispatchController, status: number, headers: HeaderObject, socket: Duplex): void {
@@ -104,8 +108,13 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
     clearTimeout(this.#drainTimer);
     if (was !== 'waiting' && was !== 'forwarding') return;
     if (isCallerError(error) || (this.#exchange.body?.error !== undefined && this.#exchange.body.error === error)) this.#exchange.callerFailed(error);
-    else if (was === 'forwarding') this.#attempt.onFailure(httpFailure(error, { method: '', written: true, dispatchedAt: 0 }));
-    else this.#attempt.onFailure(httpFailure(error, { method: this.#attempt.head.method, written: this.controller !== undefined, dispatchedAt: this.#dispatchedAt }));
+    else if (was === 'forwarding') this.#fail(httpFailure(error, { method: '', written: true, dispatchedAt: 0 }));
+    else this.#fail(httpFailure(error, { method: this.#attempt.head.method, written: this.controller !== undefined, dispatchedAt: this.#dispatchedAt }));
+  }
+
+  #fail(failure: UpstreamFailure): void {
+    // undici's timers are the only ones that cut an attempt from below.
+    this.#attempt.onFailure(failure.kind === 'per-try-timeout' && this.#attempt.idleTimeoutMs > 0 ? { ...failure, idle: true } : failure);
   }
 
   #drain(controller: Dispatcher.DispatchController, headers: HeaderObject): void {

@@ -107,6 +107,14 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
     pipe.source = { pause: () => controller()?.pause(), resume: () => controller()?.resume() };
   }
 
+  get bytesSent(): number {
+    return this.body?.bytes ?? 0;
+  }
+
+  limitReplay(bytes: number): void {
+    this.body?.limitReplay(bytes);
+  }
+
   connect(attempt: UpstreamAttempt): void {
     const handler = new AttemptHandler(this, attempt);
     this.#attempt = handler;
@@ -189,7 +197,9 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
     if (!this.#over) this.guarded(() => this.emitInformation(status, headers));
   }
 
-  forwardHead(status: number, headers: HeaderObject, raw: RawHeaders, statusMessage: string): void {
+  forwardHead(attempt: AttemptHandler, status: number, headers: HeaderObject, raw: RawHeaders, statusMessage: string): void {
+    // With hedging, not always the newest.
+    this.#attempt = attempt;
     this.#rawHeaders = raw;
     this.guarded(() => this.emitHead(status, headers, statusMessage));
     this.#response?.open({

@@ -11,6 +11,8 @@ export interface RequestBody {
   /** The body from its start, for one attempt. */
   open(): unknown;
   readonly replayable: boolean;
+  /** Instead of the limit it was made with; before it is opened. */
+  limitReplay(bytes: number): void;
   /** Sent so far, or the length where it is known. */
   readonly bytes: number;
   /** Why the application's own stream failed. */
@@ -45,7 +47,7 @@ function isFormData(body: object): boolean {
 }
 
 class FixedBody implements RequestBody {
-  readonly replayable = true;
+  replayable = true;
   readonly error = undefined;
   readonly bytes: number;
   readonly #value: object;
@@ -83,8 +85,12 @@ class FixedBody implements RequestBody {
     return this.#value;
   }
 
+  limitReplay(bytes: number): void {
+    this.replayable = this.bytes <= bytes;
+  }
+
   whenWhole(use: () => void): void {
-    use();
+    if (this.replayable) use();
   }
 
   copy(): RequestBody {
@@ -97,7 +103,7 @@ class FixedBody implements RequestBody {
 class StreamBody implements RequestBody {
   readonly length = undefined;
   readonly #source: AsyncIterable<Chunk> | Iterable<Chunk>;
-  readonly #limit: number;
+  #limit: number;
   #iterator: AsyncIterator<Chunk> | Iterator<Chunk> | undefined;
   #kept: Chunk[] = [];
   #keptBytes = 0;
@@ -119,6 +125,10 @@ class StreamBody implements RequestBody {
 
   chunks(): AsyncIterable<Chunk> {
     return this.open();
+  }
+
+  limitReplay(bytes: number): void {
+    this.#limit = bytes;
   }
 
   async *open(): AsyncGenerator<Chunk, void, undefined> {

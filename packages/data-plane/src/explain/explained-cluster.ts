@@ -46,6 +46,7 @@ function explainedCluster(cluster: UpstreamCluster): UpstreamCluster {
     // Nothing is sent, so nothing runs and nothing is learned: the next explanation must not depend on this one.
     begin() {},
     end() {},
+    timedOut() {},
     beginRetry: () => true,
     endRetry() {},
   };

@@ -191,6 +191,7 @@ export class Explainer {
 /** Takes what would be sent, and answers it. */
 class Sink implements Downstream {
   readonly replayable = true;
+  readonly bytesSent = 0;
   readonly mirrors: string[] = [];
   attempt: UpstreamAttempt | undefined;
   answered: LocalReply | undefined;
@@ -237,6 +238,8 @@ class Sink implements Downstream {
     this.response = { status: reply.status, headers: reply.headers ?? [] };
     this.#finish();
   }
+
+  limitReplay(): void {}
 
   whenWhole(send: () => void): void {
     send();

@@ -125,5 +125,5 @@ export function describePlan(explanation: Explanation, { timeouts, retry, hash }
 }
 
 function describeRetry(retry: RetryState, perTryMs: number): NonNullable<Explanation['retry']> {
-  return { on: [...retry.policy.words].join(','), attempts: retry.left, ...(perTryMs > 0 && { perTryTimeoutMs: perTryMs }) };
+  return { on: retry.on.join(','), attempts: retry.left, ...(perTryMs > 0 && { perTryTimeoutMs: perTryMs }) };
 }

@@ -55,6 +55,10 @@ export interface PickContext {
   hash?: bigint;
   /** Hosts that earlier attempts of this request used. */
   attempted?: readonly Host[];
+  /** Hosts that a retry's predicates are against; picked anew like those in `attempted`. */
+  refuses?: (host: Host) => boolean;
+  /** Retries: after every so many attempts, the priorities of their hosts are left out (previous_priorities). */
+  previousPriorities?: { readonly attempted: readonly Host[]; readonly updateFrequency: number };
   /** How often this attempt's pick was refused so far: policies by hash go on to another host. */
   reselection?: number;
   /** How often a host in `attempted` is picked anew before it is taken after all. Default 1, as Envoy's. */

@@ -28,14 +28,14 @@ export function priorityLoad(priorities: readonly PriorityAvailability[], overpr
 }
 
 /** Which priority a point of 1 to 100 falls on. Undefined where nothing can be chosen. */
-export function choosePriority({ healthy, degraded }: PriorityLoad, point: number): { priority: number; degraded: boolean } | undefined {
+export function choosePriority({ healthy, degraded }: Pick<PriorityLoad, 'healthy' | 'degraded'>, point: number): { priority: number; degraded: boolean } | undefined {
   let reached = 0;
   for (let priority = 0; priority < healthy.length; priority++) if (point <= (reached += healthy[priority] as number)) return { priority, degraded: false };
   for (let priority = 0; priority < degraded.length; priority++) if (point <= (reached += degraded[priority] as number)) return { priority, degraded: true };
   return undefined;
 }
 
-function percent(overprovisioning: number, usable: number, total: number): number {
+export function percent(overprovisioning: number, usable: number, total: number): number {
   return total === 0 ? 0 : Math.min(100, Math.floor((overprovisioning * usable) / total));
 }
 

@@ -4,7 +4,8 @@ import type { Host } from '../upstream/host.js';
 import type { LoadBalancer, PickContext, Picker } from './load-balancer.js';
 import { localityPicker, localityScaledWeights, type LocalityHosts } from './locality-picker.js';
 import type { PriorityAvailability } from './panic.js';
-import { choosePriority, priorityLoad, type PriorityLoad } from './priority-load.js';
+import { loadAvoiding } from './previous-priorities.js';
+import { choosePriority, percent, priorityLoad, type PriorityLoad } from './priority-load.js';
 
 export interface PriorityHosts {
   readonly hosts: readonly Host[];
@@ -29,17 +30,17 @@ export class PriorityPicker implements Picker {
   readonly load: PriorityLoad;
   readonly #healthy: readonly (Picker | undefined)[];
   readonly #degraded: readonly (Picker | undefined)[];
+  readonly #availability: readonly PriorityAvailability[];
+  readonly #overprovisioning: number;
   readonly #random: () => number;
   readonly #hashBased: boolean;
 
   constructor(priorities: readonly PriorityHosts[], options: PriorityPickerOptions) {
     this.#random = options.random;
     this.#hashBased = options.hashBased;
-    this.load = priorityLoad(
-      priorities.map(availabilityOf),
-      options.overprovisioning,
-      options.panicThreshold,
-    );
+    this.#availability = priorities.map(availabilityOf);
+    this.#overprovisioning = options.overprovisioning;
+    this.load = priorityLoad(this.#availability, options.overprovisioning, options.panicThreshold);
     this.#healthy = priorities.map((priority, i) =>
       this.load.panic[i] === true ? options.balancer(`${i}/panic`).update(priority.hosts) : poolPicker(`${i}/healthy`, priority, isHealthy, options));
     this.#degraded = priorities.map((priority, i) =>
@@ -56,12 +57,22 @@ export class PriorityPicker implements Picker {
   }
 
   #choose(context: PickContext): Picker | undefined {
+    if (context.previousPriorities) return this.#chooseAvoiding(context, context.previousPriorities);
     const { healthy } = this.load;
     // The usual case needs no random number.
     if (healthy[0] === 100) return this.#healthy[0];
+    return this.#at(this.load, context);
+  }
+
+  #chooseAvoiding(context: PickContext, previous: NonNullable<PickContext['previousPriorities']>): Picker | undefined {
+    const health = (of: (availability: PriorityAvailability) => number) => this.#availability.map((availability) => percent(this.#overprovisioning, of(availability), availability.total));
+    return this.#at(loadAvoiding(previous, health(({ healthy }) => healthy), health(({ degraded }) => degraded)) ?? this.load, context);
+  }
+
+  #at(load: Pick<PriorityLoad, 'healthy' | 'degraded'>, { hash }: PickContext): Picker | undefined {
     // A key must stay on its priority where the policy goes by keys.
-    const point = context.hash === undefined || !this.#hashBased ? Math.floor(this.#random() * 100) + 1 : Number(context.hash % 100n) + 1;
-    const chosen = choosePriority(this.load, point);
+    const point = hash === undefined || !this.#hashBased ? Math.floor(this.#random() * 100) + 1 : Number(hash % 100n) + 1;
+    const chosen = choosePriority(load, point);
     return chosen && (chosen.degraded ? this.#degraded : this.#healthy)[chosen.priority];
   }
 }

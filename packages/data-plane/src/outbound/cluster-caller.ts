@@ -123,7 +123,7 @@ export class ClusterCaller implements ClusterCalls {
 const asBuffer = (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const asBytes = (bytes: Buffer): Uint8Array => bytes;
 
-const nobody: AttemptOwner = { onAttemptHead: () => 'forward', onAttemptFailure() {}, onAttemptBroken() {}, onAttemptEnd() {} };
+const nobody: AttemptOwner = { onAttemptReady() {}, onAttemptInformation() {}, onAttemptTimeout: () => false, onAttemptHead: () => 'forward', onAttemptFailure() {}, onAttemptBroken() {}, onAttemptEnd() {} };
 
 function headOf(protocol: RequestHead['protocol'], { method, authority, path, headers }: Pick<ClusterRequest, 'method' | 'authority' | 'path' | 'headers'>): RequestHead {
   return { protocol, method, scheme: 'http', authority, path, headers: headers ?? new HeaderMap() };

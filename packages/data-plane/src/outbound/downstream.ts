@@ -26,6 +26,10 @@ export interface UpstreamAttempt {
   /** Set by the adapter: ends the exchange with the host now (per-try timeout, hedge lost, caller gone). */
   abort: ((reason: Error) => void) | undefined;
 
+  /** The attempt has its connection: its own timeout runs from here (or from the end of the request). */
+  onReady(): void;
+  /** A response below 200 is about to be passed to the caller: no other attempt can follow. */
+  onInformation(): void;
   /**
    * The response's head came. `forward`: pass it (as mutated) and the body to the caller. `discard`: another attempt
    * follows; read the body away up to a limit so that the connection lives, then drop it.
@@ -55,10 +59,14 @@ export interface Downstream {
   readBody(pipe: BodyPipe): void;
   /** Sends what attempts are told to forward through this pipe, then to the caller. From within `onHead`. */
   filterResponse(pipe: BodyPipe): void;
-  /** Sends the request of this attempt to its host; the body from the start each time. */
+  /** Sends the request of this attempt to its host; the body from the start each time. With hedging, others may still run. */
   connect(attempt: UpstreamAttempt): void;
   /** Whether the request body can still be sent again from its start (bounded replay buffer, no stream consumed past it). */
   readonly replayable: boolean;
+  /** Of the request's body, so far. */
+  readonly bytesSent: number;
+  /** The route says how many bytes of the body may be kept for other attempts and mirrors. Before the first `connect`. */
+  limitReplay(bytes: number): void;
   /**
    * Runs `send` once the whole body can be sent another time: now for bodies at hand, else at their end. Never where the body does
    * not end or is longer than the replay buffer. At most once a request.

@@ -15,6 +15,11 @@ export function outboundInfo({ protocol, method, path, authority }: RequestHead)
 /** The next attempt goes to this host. */
 export function describeAttempt(info: StreamInfo, host: Host, cluster: HostCluster): void {
   info.attempts++;
+  describeHost(info, host, cluster);
+}
+
+/** Its answer comes from this host. */
+export function describeHost(info: StreamInfo, host: Host, cluster: HostCluster): void {
   info.upstreamAddress = host.key;
   if (host.config.spiffeId !== undefined) info.upstreamSpiffeId = host.config.spiffeId;
   else if (info.upstreamSpiffeId !== undefined) delete info.upstreamSpiffeId;

@@ -30,13 +30,13 @@ test('what reports after the request is over changes nothing', () => {
 test('retries wait for their back-off and go on to another host', () => {
   const { downstream, clock, cluster } = testStream({ retryPolicy: { retryOn: ['5xx'] }, includeAttemptCount: true });
   expect(downstream.answer(503)).toBe('discard');
-  clock.advance(24);
+  clock.advance(23);
   expect(downstream.attempts.length).toBe(1);
   clock.advance(1);
   expect(downstream.last.host.key).toBe('10.0.0.2:80');
   expect(downstream.last.head.headers.get('x-envoy-attempt-count')).toBe('2');
   downstream.answer(503);
-  clock.advance(74);
+  clock.advance(48);
   expect(downstream.attempts.length).toBe(2);
   clock.advance(1);
   expect([downstream.answer(503), cluster.retries]).toEqual(['forward', 0]);
@@ -120,10 +120,13 @@ test('the caller\'s deadline ends the request with DEADLINE_EXCEEDED, and one th
   expect([late.downstream.attempts.length, late.downstream.replies[0]!.grpcStatus]).toEqual([0, 4]);
 });
 
-test('the listener\'s maximum stream duration ends the request with DT', () => {
-  const { clock, downstream, ended } = testStream({ maxStreamDurationMs: 1000 });
-  clock.advance(1000);
-  expect([downstream.replies[0]!.status, ended[0]!.flags]).toEqual([504, ['DT']]);
+test('the listener\'s maximum stream duration ends the request, with a status for who was to send next', () => {
+  for (const [done, status] of [[true, 504], [false, 408]] as const) {
+    const { stream, clock, downstream, ended } = testStream({ maxStreamDurationMs: 1000 });
+    if (done) stream.requestEnd(0);
+    clock.advance(1000);
+    expect([downstream.replies[0]!.status, downstream.replies[0]!.body, ended[0]!.flags, ended[0]!.responseCodeDetails]).toEqual([status, 'downstream duration timeout', [], 'max_duration_timeout']);
+  }
 });
 
 test('filters know the cluster that the route chose', () => {

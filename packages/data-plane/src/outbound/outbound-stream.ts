@@ -5,6 +5,7 @@ import { MeshError } from '../errors.js';
 import type { BodyPipe } from '../filter/body-pipe.js';
 import type { FilterHost, StreamFilters } from '../filter/filter-chain.js';
 import { describeReply, replyThrough } from '../filter/filtered-reply.js';
+import type { RouterConfig } from '../filter/http/router.js';
 import type { ForwardActionConfig } from '../resource/route-config.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
 import { upgradeAllowed, upgradeRefused } from '../route/upgrade.js';
@@ -13,17 +14,19 @@ import { HeaderMap } from '../stream/header-map.js';
 import { grpcStatusOf, type LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
-import type { StreamInfo } from '../stream/stream-info.js';
+import { addFlag, type StreamInfo } from '../stream/stream-info.js';
 import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 import { Attempts, type AttemptsOwner } from './attempts.js';
+import { hasControlHeaders } from './control-headers.js';
 import type { Downstream } from './downstream.js';
-import { callerGone, clusterNotFound, durationTimeout, responseTimeout, routeNotFound } from './local-replies.js';
+import { alternative, callerGone, clusterNotFound, deadlineExceeded, durationTimeout, idleAfterHead, idleTimeout, responseTimeout, routeNotFound } from './local-replies.js';
 import type { OutboundStream, StreamOptions } from './outbound-engine.js';
 import { outboundInfo } from './outbound-info.js';
 import type { RequestRecorder } from './request-recorder.js';
 import { RetryState } from './retry-state.js';
 import { shadow } from './shadow.js';
+import { strictHeaderCheck } from './strict-headers.js';
 import { timeoutsOf, type Timeouts } from './timeouts.js';
 import type { UpstreamRequest } from './upstream-request.js';
 
@@ -32,6 +35,8 @@ export interface StreamServices {
   readonly clock: Clock;
   random(): number;
 }
+
+const defaultRouter: RouterConfig = { suppressEnvoyHeaders: false, respectExpectedTimeout: false, strictCheckHeaders: [] };
 
 export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHost {
   readonly info: StreamInfo;
@@ -46,7 +51,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   #cluster: UpstreamCluster | undefined;
   #filters: StreamFilters | undefined;
   #attempts: Attempts | undefined;
-  #routeMs = 0;
+  #timeouts: Timeouts | undefined;
   #setCookies: readonly string[] | undefined;
   #responseHead: ResponseHead | undefined;
   /** Where filters see the response's body: it is over only when it came through them. */
@@ -57,6 +62,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   #routeTimer: Timer | undefined;
   /** Of `weft explain`; live requests have none. */
   readonly #recorder: RequestRecorder | undefined;
+  #idleTimer: Timer | undefined;
   /** Of the inbound request that this one is made for. */
   readonly #context: RequestContext | undefined;
   readonly #onContextAbort: (() => void) | undefined;
@@ -148,7 +154,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     this.#requestDone = true;
     this.info.bytesSent = bytes;
     if (!this.#attempts || this.#completed) return;
-    this.#startRouteTimeout(this.#routeMs);
+    this.#startRouteTimeout(this.#timeouts!);
     this.#attempts.requestEnd();
   }
 
@@ -169,18 +175,27 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     }
     // 5. The cluster: a missing one fails only the requests that were routed to it.
     if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName)));
-    // 6. Retries and timeouts before the head is edited: they take the caller's control headers out of it.
+    // 6. Timeouts and retries before the head is edited: they take the caller's control headers out of it.
     const head = this.#head;
-    const retry = RetryState.of(route.retryPolicy, head);
-    const remainingMs = this.#callerDeadline === Infinity ? Infinity : Math.max(0, this.#callerDeadline - performance.now());
+    const steered = hasControlHeaders(head.headers);
     const policy = route.retryPolicy;
-    const timeouts = timeoutsOf(action, policy?.perTryTimeoutMs ?? 0, policy?.perTryIdleTimeoutMs ?? 0, head, { remainingMs, listenerStreamMs: this.#snapshot.maxStreamDurationMs, listenerIdleMs: this.#snapshot.streamIdleTimeoutMs ?? 0 });
-    if (timeouts.streamMs <= 0) return this.#reply(responseTimeout);
+    const { suppressEnvoyHeaders, respectExpectedTimeout, strictCheckHeaders } = this.#snapshot.router ?? defaultRouter;
+    const invalid = steered && strictCheckHeaders.length > 0 ? strictHeaderCheck(head.headers, strictCheckHeaders) : undefined;
+    if (invalid) return this.#reply(invalid);
+    const remainingMs = this.#callerDeadline === Infinity ? Infinity : Math.max(0, this.#callerDeadline - performance.now());
+    const timeouts = timeoutsOf(action, head, {
+      perTryMs: policy?.perTryTimeoutMs, perTryIdleMs: policy?.perTryIdleTimeoutMs, hedge: route.hedgeOnPerTryTimeout, steered, remainingMs,
+      listenerStreamMs: this.#snapshot.maxStreamDurationMs, listenerIdleMs: this.#snapshot.streamIdleTimeoutMs ?? 0, respectExpected: respectExpectedTimeout,
+    });
+    this.#timeouts = timeouts;
+    const retry = RetryState.of(policy, head, steered);
+    if (timeouts.streamMs <= 0) return this.#reply(timeouts.deadlineOfCaller ? deadlineExceeded : durationTimeout(this.#requestDone));
     let deadline = Infinity;
     if (timeouts.streamMs !== Infinity) {
       deadline = performance.now() + timeouts.streamMs;
-      this.#durationTimer = this.#services.clock.setTimeout(() => this.#cut(timeouts.deadlineOfCaller ? responseTimeout : durationTimeout, 'per-try-timeout'), timeouts.streamMs);
+      this.#durationTimer = this.#services.clock.setTimeout(() => this.#cut(timeouts.deadlineOfCaller ? deadlineExceeded : durationTimeout(this.#requestDone), 'per-try-timeout'), timeouts.streamMs);
     }
+    if (timeouts.idleMs > 0) this.#watchIdle(timeouts.idleMs, 0);
     // 7. The hash reads the caller's cookies and path; edits and rewrites come after it, formatters before rewrites: they may read the path as it came.
     let hash: bigint | undefined;
     if (route.requestHash) {
@@ -192,22 +207,23 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     applyRequestMutations(head, route, this.info, this.#recorder?.requestEdits);
     rewrite(head, route);
     // 8. The attempts: one after the other, until one of them answers (attempts.ts).
-    const attempts = new Attempts(this, this.#services, { info: this.info, head, cluster: this.#cluster, route, action, timeouts, deadline, retry, hash });
+    if (route.bufferLimitBytes !== undefined) this.#downstream.limitReplay(route.bufferLimitBytes);
+    const announce = !suppressEnvoyHeaders && (timeouts.routeMs > 0 || timeouts.perTryMs > 0 || (timeouts.deadlineOfCaller && remainingMs !== Infinity && head.protocol === 'http'));
+    const attempts = new Attempts(this, this.#services, { info: this.info, head, cluster: this.#cluster, route, action, timeouts, announce, deadline, retry, hash });
     this.#attempts = attempts;
-    this.#routeMs = timeouts.routeMs;
     if (this.#requestDone) {
-      this.#startRouteTimeout(timeouts.routeMs);
+      this.#startRouteTimeout(timeouts);
       attempts.requestEnd();
     }
     // Mirrors last, so that the request itself does not wait for them; once, and only where it has a host (Envoy).
     if (attempts.start() && action.mirrors.length > 0) this.#mirror(action.mirrors, hash, deadline, timeouts);
   }
 
-  #mirror(mirrors: ForwardActionConfig['mirrors'], hash: bigint | undefined, deadline: number, { routeMs, idleMs }: Timeouts): void {
+  #mirror(mirrors: ForwardActionConfig['mirrors'], hash: bigint | undefined, deadline: number, { routeMs, perTryIdleMs }: Timeouts): void {
     const trace = this.#trace;
     const services = this.#services;
     shadow(mirrors, this.#head, this.#downstream, (send) => (trace ? trace.run(send) : send()), {
-      clusters: this.#snapshot.clusters, clock: services.clock, random: () => services.random(), info: this.info, hash, deadline, timeoutMs: routeMs, idleTimeoutMs: idleMs,
+      clusters: this.#snapshot.clusters, clock: services.clock, random: () => services.random(), info: this.info, hash, deadline, timeoutMs: routeMs, idleTimeoutMs: perTryIdleMs,
     });
   }
 
@@ -237,10 +253,16 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     this.#responseBody = this.#filters?.encode(head, info);
     if (this.#responseBody) this.#downstream.filterResponse(this.#responseBody);
     this.#responseHead = head;
+    this.#idleTimer?.cancel();
+  }
+
+  onIdle(): void {
+    this.#cut(idleTimeout(this.#requestDone), 'per-try-timeout');
   }
 
   onResponseBroken(failure: UpstreamFailure): void {
-    this.info.flags.push(failure.kind === 'per-try-timeout' ? 'SI' : failure.kind === 'protocol-error' ? 'UPE' : 'UC');
+    if (failure.idle === true) return this.#breakOff(idleAfterHead(this.#timeouts!));
+    addFlag(this.info, failure.kind === 'per-try-timeout' ? 'UT' : failure.kind === 'protocol-error' ? 'UPE' : 'UC');
     this.info.responseCodeDetails = 'upstream_reset_after_response_started';
     this.#complete();
     this.#downstream.breakOff(new MeshError('WEFT_UPSTREAM_RESET', failure.message, { cause: failure.cause }));
@@ -258,30 +280,56 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   }
 
   onNoResponse(reply: LocalReply): void {
-    this.#reply(reply);
+    this.#reply(this.#ofRouter(reply));
+  }
+
+  /** What Envoy's router does to answers of its own. */
+  #ofRouter(reply: LocalReply): LocalReply {
+    const counted = this.#route?.includeAttemptCountInResponse === true;
+    const suppressed = this.#snapshot.router?.suppressEnvoyHeaders === true;
+    if (!counted && !suppressed) return reply;
+    const headers = (reply.headers ?? []).filter(([name]) => !suppressed || !name.startsWith('x-envoy-'));
+    if (counted) headers.push(['x-envoy-attempt-count', String(this.info.attempts || 1)]);
+    return { ...reply, headers };
   }
 
   /** Envoy counts the route's timeout from the end of the request: a slow upload is not the upstream's fault. */
-  #startRouteTimeout(ms: number): void {
-    if (ms > 0) this.#routeTimer = this.#services.clock.setTimeout(() => this.#cut(responseTimeout, 'per-try-timeout'), ms);
+  #startRouteTimeout({ routeMs, idleMs, alternativeStatus }: Timeouts): void {
+    if (routeMs > 0) this.#routeTimer = this.#services.clock.setTimeout(() => this.#cut(this.#ofRouter(alternativeStatus ? alternative(responseTimeout) : responseTimeout), 'per-try-timeout'), routeMs);
+    if (idleMs > 0 && !this.#responseHead) this.#watchIdle(idleMs, this.#downstream.bytesSent);
+  }
+
+  /** Until the response's head: retries and their back-offs are no activity. Chunks pass the engine by, so it looks whether there were any. */
+  #watchIdle(ms: number, sent: number): void {
+    this.#idleTimer?.cancel();
+    this.#idleTimer = this.#services.clock.setTimeout(() => {
+      const { bytesSent } = this.#downstream;
+      if (bytesSent !== sent) this.#watchIdle(ms, bytesSent);
+      else this.onIdle();
+    }, ms);
   }
 
   /** Ends the request from outside of its attempts: with this answer, or, once a head was passed on, by breaking the response off. */
   #cut(reply: LocalReply, failure: UpstreamFailure['kind'] | undefined): void {
     if (this.#completed) return;
     const started = this.#responseHead !== undefined;
-    const error = reply.error ?? new MeshError('WEFT_UPSTREAM_TIMEOUT', reply.details);
-    this.#attempts?.abandon(error, failure);
-    if (!started) return this.#reply(reply);
-    if (reply.flag) this.info.flags.push(reply.flag);
+    this.#attempts?.abandon(errorOf(reply), failure);
+    if (started) this.#breakOff(reply);
+    else this.#reply(reply);
+  }
+
+  /** The caller has the head already. */
+  #breakOff(reply: LocalReply): void {
+    if (reply.flag) addFlag(this.info, reply.flag);
     this.info.responseCodeDetails = reply.details;
     if (this.info.protocol === 'grpc') this.info.grpcStatus = grpcStatusOf(reply);
     this.#complete();
-    this.#downstream.breakOff(error);
+    this.#downstream.breakOff(errorOf(reply));
   }
 
   #editResponse(head: ResponseHead): void {
     const route = this.#route;
+    if (route?.includeAttemptCountInResponse) head.headers.set('x-envoy-attempt-count', String(this.info.attempts || 1));
     if (route && route.responseMutations.length > 0) applyResponseMutations(head, route, this.info, this.#head, this.#recorder?.responseEdits);
     if (this.#setCookies) for (const cookie of this.#setCookies) head.headers.add('set-cookie', cookie);
   }
@@ -314,8 +362,13 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     this.#attempts?.stop();
     this.#routeTimer?.cancel();
     this.#durationTimer?.cancel();
+    this.#idleTimer?.cancel();
     if (this.#onContextAbort) this.#context!.signal!.removeEventListener('abort', this.#onContextAbort);
     this.#filters?.complete(this.info);
     this.#services.telemetry.end(this.info, this.#trace, this.#head, this.#responseHead);
   }
+}
+
+function errorOf(reply: LocalReply): Error {
+  return reply.error ?? new MeshError('WEFT_UPSTREAM_TIMEOUT', reply.details);
 }

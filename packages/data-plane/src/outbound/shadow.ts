@@ -48,6 +48,9 @@ function shadowHead(head: RequestHead): RequestHead {
 const nobody: AttemptOwner = {
   // Not discarded: the place among the cluster's requests is held until the answer is through.
   onAttemptHead: (_attempt: UpstreamRequest, _head: ResponseHead) => 'forward',
+  onAttemptReady() {},
+  onAttemptInformation() {},
+  onAttemptTimeout: () => false,
   onAttemptFailure() {},
   onAttemptBroken() {},
   onAttemptEnd() {},

@@ -1,9 +1,11 @@
 // Test doubles around one outbound request: a cluster that hands out hosts, and a downstream that tests drive by hand.
 import { FakeClock } from '@weft/spiffe/testing';
 import type { BodyPipe } from '../filter/body-pipe.js';
+import type { RouterConfig } from '../filter/http/router.js';
 import type { StreamFilters } from '../filter/filter-chain.js';
+import type { PickContext } from '../load-balancing/load-balancer.js';
 import type { ClusterConfig } from '../resource/cluster-config.js';
-import { noMutations, type ForwardActionConfig, type RetryPolicyConfig } from '../resource/route-config.js';
+import { noMutations, type ForwardActionConfig, type RetryPolicyConfig, type VirtualHostConfig } from '../resource/route-config.js';
 import { RouteTable } from '../route/route-table.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
 import { HeaderMap } from '../stream/header-map.js';
@@ -34,7 +36,11 @@ export class TestCluster implements UpstreamCluster {
     this.hosts = Array.from({ length: hosts }, (_, i) => new Host(this, `10.0.0.${i + 1}:80`, { address: `10.0.0.${i + 1}`, port: 80, hostname: '', weight: 1, health: 'healthy', metadata: {}, identityMissing: false }));
   }
 
-  choose(): Host | LocalReply {
+  /** What was asked for, attempt by attempt. */
+  readonly contexts: PickContext[] = [];
+
+  choose(context: PickContext): Host | LocalReply {
+    this.contexts.push(context);
     return this.refuse ?? this.hosts[this.#next++ % this.hosts.length]!;
   }
 
@@ -45,6 +51,12 @@ export class TestCluster implements UpstreamCluster {
   end(_host: Host, _priority: string, outcome: AttemptOutcome): void {
     this.running--;
     this.outcomes.push(outcome);
+  }
+
+  readonly timedOutHosts: string[] = [];
+
+  timedOut(host: Host): void {
+    this.timedOutHosts.push(host.key);
   }
 
   beginRetry(): boolean {
@@ -67,6 +79,10 @@ export class TestDownstream implements Downstream {
   replayable = true;
   readonly hasBody = true;
   readonly pipes: BodyPipe[] = [];
+  bytesSent = 0;
+  replayLimit: number | undefined;
+  /** Whether attempts have their connection at once. */
+  connects = true;
   /** Set: the body is not whole yet; calling it makes it so. */
   becomeWhole: (() => void) | undefined;
 
@@ -87,6 +103,10 @@ export class TestDownstream implements Downstream {
     this.pipes.push(pipe);
   }
 
+  limitReplay(bytes: number): void {
+    this.replayLimit = bytes;
+  }
+
   mirror(attempt: MirrorAttempt): void {
     this.mirrors.push(attempt);
   }
@@ -94,6 +114,7 @@ export class TestDownstream implements Downstream {
   connect(attempt: UpstreamAttempt): void {
     attempt.abort = () => void this.aborted.push(attempt.number);
     this.attempts.push(attempt);
+    if (this.connects) attempt.onReady();
   }
 
   reply(reply: LocalReply): void {
@@ -123,6 +144,9 @@ export interface TestStreamOptions {
   stream?: StreamOptions;
   hosts?: number;
   maxStreamDurationMs?: number;
+  streamIdleTimeoutMs?: number;
+  router?: Partial<RouterConfig>;
+  virtualHost?: Partial<VirtualHostConfig>;
   includeAttemptCount?: boolean;
   /** Whether the body is at hand from the start. Default true. */
   whole?: boolean;
@@ -142,7 +166,7 @@ export function testStream(options: TestStreamOptions = {}) {
   const routes = new RouteTable({
     name: 'payments', mutations: noMutations, mostSpecificHeaderMutationsWins: false, ignorePortInHostMatching: false, maxDirectResponseBodySize: 4096, filterOverrides: noOverrides,
     virtualHosts: [{
-      name: 'payments', domains: ['*'], mutations: noMutations, includeRequestAttemptCount: options.includeAttemptCount ?? false, filterOverrides: noOverrides,
+      name: 'payments', domains: ['*'], mutations: noMutations, includeRequestAttemptCount: options.includeAttemptCount ?? false, filterOverrides: noOverrides, ...options.virtualHost,
       routes: [{
         name: 'default', mutations: noMutations, filterOverrides: noOverrides, metadata: {},
         match: { path: { kind: 'prefix', value: '/', caseSensitive: true }, headers: [], queryParameters: [], grpc: false },
@@ -152,10 +176,11 @@ export function testStream(options: TestStreamOptions = {}) {
   });
   const snapshot = {
     name: 'payments:80', routes, filters: { forRoute: () => filters && { start: () => filters } } as unknown as OutboundListenerSnapshot['filters'],
-    clusters: new Map([['payments', cluster], ['mirror', mirror]]), maxStreamDurationMs: options.maxStreamDurationMs ?? 0,
+    clusters: new Map([['payments', cluster], ['mirror', mirror]]), maxStreamDurationMs: options.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: options.streamIdleTimeoutMs ?? 0,
+    ...(options.router && { router: { suppressEnvoyHeaders: false, respectExpectedTimeout: false, strictCheckHeaders: [], ...options.router } }),
   };
   const head: RequestHead = { protocol, method: 'POST', scheme: 'http', authority: 'payments', path: '/pay', headers: HeaderMap.from(headers) };
-  const stream = new OutboundRequest({ telemetry: { start: () => undefined, end: (info) => void ended.push(info) }, clock, random: options.random ?? (() => 1) }, snapshot, head, downstream, options.stream);
+  const stream = new OutboundRequest({ telemetry: { start: () => undefined, end: (info) => void ended.push(info) }, clock, random: options.random ?? (() => 0.999999) }, snapshot, head, downstream, options.stream);
   stream.run();
   return { stream, cluster, mirror, downstream, clock, ended, head };
 }

@@ -9,6 +9,12 @@ import type { UpstreamAttempt } from './downstream.js';
 
 /** Where an attempt's events go. */
 export interface AttemptOwner {
+  /** It has its connection. */
+  onAttemptReady(attempt: UpstreamRequest): void;
+  /** A response below 200 came. */
+  onAttemptInformation(attempt: UpstreamRequest): void;
+  /** Its time is over without a head. True: it goes on nevertheless. */
+  onAttemptTimeout(attempt: UpstreamRequest): boolean;
   onAttemptHead(attempt: UpstreamRequest, head: ResponseHead): 'forward' | 'discard';
   /** No head was forwarded. */
   onAttemptFailure(attempt: UpstreamRequest, failure: UpstreamFailure): void;
@@ -42,6 +48,8 @@ export class UpstreamRequest implements UpstreamAttempt {
   #status: number | undefined;
   #grpcStatus: number | undefined;
   #timer: Timer | undefined;
+  #ready = false;
+  #timedOut = false;
 
   constructor(owner: AttemptOwner, host: Host, cluster: HostCluster, head: RequestHead, priority: RoutePriority, { number, deadline, idleTimeoutMs }: AttemptOptions) {
     this.#owner = owner;
@@ -59,11 +67,29 @@ export class UpstreamRequest implements UpstreamAttempt {
     this.onTrailers = track?.trailers && ((trailers) => track.trailers!(trailers));
   }
 
-  /** The request is out: the attempt has this long to bring a head. */
+  /** Its per-try timeout is over, and it goes on (hedging). */
+  get timedOut(): boolean {
+    return this.#timedOut;
+  }
+
+  onReady(): void {
+    this.#ready = true;
+    if (this.#state === 'waiting') this.#owner.onAttemptReady(this);
+  }
+
+  onInformation(): void {
+    if (this.#state === 'waiting') this.#owner.onAttemptInformation(this);
+  }
+
+  /** The request is out: from its connection on, the attempt has this long to bring a head. */
   startTimeout(clock: Clock, ms: number): void {
-    if (this.#state !== 'waiting') return;
+    if (this.#state !== 'waiting' || !this.#ready || this.#timer) return;
     this.#timer = clock.setTimeout(() => {
       if (this.#state !== 'waiting') return;
+      if (this.#owner.onAttemptTimeout(this)) {
+        this.#timedOut = true;
+        return;
+      }
       const failure: UpstreamFailure = { kind: 'per-try-timeout', message: `no response in ${ms} ms` };
       // Reported before the abort, so that the adapter's own word about the abort comes too late to count.
       const { abort } = this;

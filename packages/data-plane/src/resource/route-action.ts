@@ -25,14 +25,14 @@ import { decodeFilterOverrides, type HttpFilterRegistry } from './http-filter.js
 import { decodeRegexRewrite } from './matcher.js';
 import { decodeRateLimits } from './rate-limit.js';
 import { join, knownFields, type Report } from './report.js';
-import { decodeRetryPolicy } from './retry-policy.js';
+import { decodeHedgePolicy, decodeRetryPolicies } from './retry-policy.js';
 import type { ForwardActionConfig, HashPolicyConfig, RedirectConfig, RouteActionConfig, WeightedClusterConfig } from './route-config.js';
 import { decodeRouteUpgrades } from './upgrade.js';
 import { durationMs, filterMetadata, maxTotalWeight, runtimeFraction } from './value.js';
 
 const forwardFields = knownFields(
   RouteActionSchema,
-  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration', 'rate_limits', 'include_vh_rate_limits', 'upgrade_configs'],
+  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration', 'rate_limits', 'include_vh_rate_limits', 'upgrade_configs'],
   ['early_data_policy', 'max_internal_redirects'],
   ['cluster_specifier_plugin', 'inline_cluster_specifier_plugin'],
 );
@@ -86,7 +86,9 @@ function decodeForward(action: RouteAction, path: string, inherited: Inherited, 
     timeoutMs: durationMs(action.timeout, join(path, 'timeout'), report) ?? 15_000,
     ...(idleTimeoutMs !== undefined && { idleTimeoutMs }),
     ...(maxStreamDuration && { maxStreamDuration }),
-    ...(action.retryPolicy && { retryPolicy: decodeRetryPolicy(action.retryPolicy, join(path, 'retry_policy'), report) }),
+    ...decodeRetryPolicies(action, path, report),
+    ...decodeHedgePolicy(action.hedgePolicy, join(path, 'hedge_policy'), report),
+    ...decodeGrpcTimeout(action, path, report),
     ...(action.prefixRewrite !== '' && { prefixRewrite: action.prefixRewrite }),
     ...(action.regexRewrite && { regexRewrite: decodeRegexRewrite(action.regexRewrite, join(path, 'regex_rewrite'), report) }),
     ...(hostRewrite && { hostRewrite }),
@@ -169,15 +171,21 @@ function decodeMaxStreamDuration(action: RouteAction, path: string, report: Repo
   const duration = action.maxStreamDuration;
   if (duration) report.check(durationFields, duration, join(path, 'max_stream_duration'));
   const maxMs = durationMs(duration?.maxStreamDuration, join(path, 'max_stream_duration.max_stream_duration'), report);
-  // max_grpc_timeout and grpc_timeout_offset are the older names of the same two.
-  const grpcTimeoutHeaderMaxMs = durationMs(duration?.grpcTimeoutHeaderMax ?? action.maxGrpcTimeout, join(path, 'max_stream_duration.grpc_timeout_header_max'), report);
-  const grpcTimeoutHeaderOffsetMs = durationMs(duration?.grpcTimeoutHeaderOffset ?? action.grpcTimeoutOffset, join(path, 'max_stream_duration.grpc_timeout_header_offset'), report);
-  if (maxMs === undefined && grpcTimeoutHeaderMaxMs === undefined && grpcTimeoutHeaderOffsetMs === undefined) return undefined;
+  const grpcTimeoutHeaderMaxMs = durationMs(duration?.grpcTimeoutHeaderMax, join(path, 'max_stream_duration.grpc_timeout_header_max'), report);
+  const grpcTimeoutHeaderOffsetMs = durationMs(duration?.grpcTimeoutHeaderOffset, join(path, 'max_stream_duration.grpc_timeout_header_offset'), report);
+  if (!duration) return undefined;
   return {
     ...(maxMs !== undefined && { maxMs }),
     ...(grpcTimeoutHeaderMaxMs !== undefined && { grpcTimeoutHeaderMaxMs }),
     ...(grpcTimeoutHeaderOffsetMs !== undefined && { grpcTimeoutHeaderOffsetMs }),
   };
+}
+
+/** The older fields; where `max_stream_duration` stands, Envoy does not look at them. */
+function decodeGrpcTimeout(action: RouteAction, path: string, report: Report): Pick<ForwardActionConfig, 'maxGrpcTimeoutMs' | 'grpcTimeoutOffsetMs'> {
+  const maxGrpcTimeoutMs = durationMs(action.maxGrpcTimeout, join(path, 'max_grpc_timeout'), report);
+  const grpcTimeoutOffsetMs = durationMs(action.grpcTimeoutOffset, join(path, 'grpc_timeout_offset'), report);
+  return { ...(maxGrpcTimeoutMs !== undefined && { maxGrpcTimeoutMs }), ...(grpcTimeoutOffsetMs !== undefined && { grpcTimeoutOffsetMs }) };
 }
 
 function decodeHashPolicy(policy: RouteAction_HashPolicy, path: string, report: Report): HashPolicyConfig | undefined {

@@ -1,6 +1,9 @@
 // RouteConfiguration, decoded: frozen plain data with Envoy's field names in camelCase. Durations are milliseconds.
 import type { RateLimitConfig } from './rate-limit-config.js';
 import type { CookieMatcherConfig, FilterStateMatcherConfig, FractionConfig, HeaderMatcherConfig, MetadataMatcherConfig, QueryParameterMatcherConfig } from './matcher-config.js';
+import type { HedgePolicyConfig, RetryPolicyConfig } from './retry-config.js';
+
+export type { HedgePolicyConfig, RetryPolicyConfig };
 
 export interface RouteConfigurationConfig {
   name: string;
@@ -18,7 +21,12 @@ export interface VirtualHostConfig {
   routes: readonly RouteEntryConfig[];
   mutations: HeaderMutationsConfig;
   retryPolicy?: RetryPolicyConfig;
+  hedgePolicy?: HedgePolicyConfig;
   includeRequestAttemptCount: boolean;
+  includeAttemptCountInResponse?: boolean;
+  includeIsTimeoutRetryHeader?: boolean;
+  /** Bytes of a request body that are kept for retries and mirrors; undefined = as the client does. */
+  bufferLimitBytes?: number;
   filterOverrides: FilterOverrides;
   rateLimits?: readonly RateLimitConfig[];
 }
@@ -30,6 +38,8 @@ export interface RouteEntryConfig {
   mutations: HeaderMutationsConfig;
   filterOverrides: FilterOverrides;
   metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Instead of the virtual host's. */
+  bufferLimitBytes?: number;
 }
 
 /** By filter name (the `name` in http_filters): the override its factory parsed. */
@@ -67,7 +77,11 @@ export interface ForwardActionConfig {
   timeoutMs: number;
   idleTimeoutMs?: number;
   maxStreamDuration?: { maxMs?: number; grpcTimeoutHeaderMaxMs?: number; grpcTimeoutHeaderOffsetMs?: number };
+  /** Older fields, for routes without `maxStreamDuration`: gRPC's own deadline, so bounded, instead of `timeoutMs`; 0 = unbounded. */
+  maxGrpcTimeoutMs?: number;
+  grpcTimeoutOffsetMs?: number;
   retryPolicy?: RetryPolicyConfig;
+  hedgePolicy?: HedgePolicyConfig;
   prefixRewrite?: string;
   regexRewrite?: RegexRewriteConfig;
   hostRewrite?: { kind: 'literal'; value: string } | { kind: 'header'; header: string } | { kind: 'path-regex'; regex: RegexRewriteConfig } | { kind: 'auto' };
@@ -128,19 +142,6 @@ export interface HeaderMutationConfig {
 }
 
 export const noMutations: HeaderMutationsConfig = Object.freeze({ request: { add: [], remove: [] }, response: { add: [], remove: [] } });
-
-export interface RetryPolicyConfig {
-  retryOn: readonly string[];
-  numRetries: number;
-  perTryTimeoutMs?: number;
-  perTryIdleTimeoutMs?: number;
-  retriableStatusCodes: readonly number[];
-  retriableHeaders: readonly HeaderMatcherConfig[];
-  retriableRequestHeaders: readonly HeaderMatcherConfig[];
-  backoff: { baseMs: number; maxMs: number };
-  avoidPreviousHosts: boolean;
-  hostSelectionAttempts: number;
-}
 
 export type HashPolicyConfig = (
   | { kind: 'header'; name: string; rewrite?: RegexRewriteConfig }

@@ -1,7 +1,10 @@
 import { packAny } from '@weft/xds-api';
 import { RoutingPriority } from '@weft/xds-api/core';
 import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
-import { FilterConfigSchema, PreviousHostsPredicateSchema, RouteConfigurationSchema } from '@weft/xds-api/route';
+import type { Any } from '@weft/xds-api/protobuf/wkt';
+import {
+  FilterConfigSchema, OmitCanaryHostsPredicateSchema, OmitHostMetadataConfigSchema, PreviousHostsPredicateSchema, PreviousPrioritiesConfigSchema, RetryPolicy_ResetHeaderFormat, RetryPolicySchema, RouteConfigurationSchema,
+} from '@weft/xds-api/route';
 import { describe, expect, it } from 'vitest';
 import { disabledFilter, enabledFilter } from '../filter/filter-override.js';
 import type { RouteActionConfig } from './route-config.js';
@@ -60,6 +63,25 @@ describe('route configurations', () => {
         retryHostPredicate: [{ name: 'p', configType: { case: 'typedConfig', value: packAny(PreviousHostsPredicateSchema, {}) } }],
       },
     }).retryPolicy).toMatchObject({ retryOn: ['cancelled', 'unavailable', '5xx'], numRetries: 0, perTryTimeoutMs: 1, backoff: { baseMs: 1000, maxMs: 10_000 }, avoidPreviousHosts: true, hostSelectionAttempts: 5 });
+  });
+
+  it('read the waits that servers ask for, predicates, priorities and hedging', () => {
+    const typed = (name: string, value: Any) => ({ name, configType: { case: 'typedConfig' as const, value } });
+    expect(actionOf({
+      hedgePolicy: { hedgeOnPerTryTimeout: true },
+      retryPolicyTypedConfig: packAny(RetryPolicySchema, {
+        retryOn: '5xx',
+        rateLimitedRetryBackOff: { resetHeaders: [{ name: 'Retry-After' }, { name: 'x-ratelimit-reset', format: RetryPolicy_ResetHeaderFormat.UNIX_TIMESTAMP }] },
+        retryHostPredicate: [typed('c', packAny(OmitCanaryHostsPredicateSchema, {})), typed('m', packAny(OmitHostMetadataConfigSchema, { metadataMatch: { filterMetadata: { 'envoy.lb': { stage: 'old' } } } }))],
+        retryPriority: typed('p', packAny(PreviousPrioritiesConfigSchema, { updateFrequency: 2 })),
+      }),
+    })).toMatchObject({
+      hedgePolicy: { onPerTryTimeout: true },
+      retryPolicy: {
+        retryOn: ['5xx'], omitCanaryHosts: true, omitHostMetadata: [{ stage: 'old' }], previousPriorities: { updateFrequency: 2 },
+        rateLimitedBackoff: { resetHeaders: [{ name: 'retry-after', format: 'seconds' }, { name: 'x-ratelimit-reset', format: 'unix-timestamp' }], maxMs: 300_000 },
+      },
+    });
   });
 
   it('leave clusters of weight 0 out, and total_weight', () => {
@@ -131,7 +153,14 @@ describe('route configurations', () => {
     ['with a back-off of 0', routes([forward({ retryPolicy: { retryBackOff: { baseInterval: seconds(0) } } })]), `${at}.route.retry_policy.retry_back_off.base_interval: must be greater than 0`],
     ['with a back-off that shrinks', routes([forward({ retryPolicy: { retryBackOff: { baseInterval: seconds(2), maxInterval: seconds(1) } } })]), `${at}.route.retry_policy.retry_back_off.max_interval: must not be less than base_interval`],
     ['with a retry priority', routes([forward({ retryPolicy: { retryPriority: { name: 'x' } } })]), `${at}.route.retry_policy.retry_priority: not supported`],
-    ['with hedging', routes([forward({ hedgePolicy: {} })]), `${at}.route.hedge_policy: not supported`],
+    ['with a retry priority of another kind', routes([forward({ retryPolicy: { retryPriority: { name: 'x', configType: { case: 'typedConfig', value: packAny(PreviousHostsPredicateSchema, {}) } } } })]), `${at}.route.retry_policy.retry_priority.typed_config: not supported`],
+    ['with previous priorities that never change', routes([forward({ retryPolicy: { retryPriority: { name: 'x', configType: { case: 'typedConfig', value: packAny(PreviousPrioritiesConfigSchema, {}) } } } })]), `${at}.route.retry_policy.retry_priority.typed_config.update_frequency: must be greater than 0`],
+    ['with a host predicate of another kind', routes([forward({ retryPolicy: { retryHostPredicate: [{ name: 'x', configType: { case: 'typedConfig', value: packAny(PreviousPrioritiesConfigSchema, {}) } }] } })]), `${at}.route.retry_policy.retry_host_predicate[0]: not supported`],
+    ['with rate-limited back-off without headers', routes([forward({ retryPolicy: { rateLimitedRetryBackOff: {} } })]), `${at}.route.retry_policy.rate_limited_retry_back_off.reset_headers: must not be empty`],
+    ['with a reset header of no name', routes([forward({ retryPolicy: { rateLimitedRetryBackOff: { resetHeaders: [{ name: '' }] } } })]), `${at}.route.retry_policy.rate_limited_retry_back_off.reset_headers[0].name: must not be empty`],
+    ['with two retry policies', routes([forward({ retryPolicy: {}, retryPolicyTypedConfig: packAny(RetryPolicySchema, {}) })]), `${at}.route.retry_policy_typed_config: cannot stand beside retry_policy`],
+    ['with a retry policy of another kind', routes([forward({ retryPolicyTypedConfig: packAny(PreviousHostsPredicateSchema, {}) })]), `${at}.route.retry_policy_typed_config: must be envoy.config.route.v3.RetryPolicy, is envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate`],
+    ['with hedging that starts with nothing', routes([forward({ hedgePolicy: { initialRequests: 0 } })]), `${at}.route.hedge_policy.initial_requests: must be at least 1`],
     ['with two path rewrites', routes([forward({ prefixRewrite: '/', regexRewrite: { pattern: { regex: 'a' } } })]), `${at}.route.regex_rewrite: cannot stand beside prefix_rewrite`],
     ['with an empty hash policy', routes([forward({ hashPolicy: [{}] })]), `${at}.route.hash_policy[0]: one of header, cookie, connection_properties, query_parameter, filter_state is required`],
     ['with a direct response of no status', routes([route({ action: { case: 'directResponse', value: { status: 99 } } })]), `${at}.direct_response.status: must be 200 to 599`],

@@ -21,15 +21,15 @@ import { decodeFilterOverrides, type HttpFilterRegistry } from './http-filter.js
 import { decodeHeaderMatcher, decodeQueryParameterMatcher, decodeRegex } from './matcher.js';
 import { decodeRateLimits } from './rate-limit.js';
 import { join, knownFields, Report } from './report.js';
-import { decodeRetryPolicy } from './retry-policy.js';
+import { decodeHedgePolicy, decodeRetryPolicies } from './retry-policy.js';
 import { decodeRouteAction, type Inherited } from './route-action.js';
 import type { RouteConfigurationConfig, RouteEntryConfig, RouteMatchConfig, VirtualHostConfig } from './route-config.js';
 import { filterMetadata, runtimeFraction, unpack } from './value.js';
 
 const mutationFields = ['request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove'];
 const configurationFields = knownFields(RouteConfigurationSchema, ['name', 'virtual_hosts', ...mutationFields, 'most_specific_header_mutations_wins', 'max_direct_response_body_size_bytes', 'request_mirror_policies', 'ignore_port_in_host_matching', 'typed_per_filter_config'], ['validate_clusters', 'metadata']);
-const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'retry_policy', 'request_mirror_policies', 'rate_limits'], ['virtual_clusters', 'per_request_buffer_limit_bytes', 'metadata']);
-const routeFields = knownFields(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'non_forwarding_action', 'metadata', 'typed_per_filter_config', ...mutationFields], ['decorator', 'tracing', 'per_request_buffer_limit_bytes', 'stat_prefix'], ['filter_action']);
+const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'include_attempt_count_in_response', 'include_is_timeout_retry_header', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'per_request_buffer_limit_bytes', 'rate_limits'], ['virtual_clusters', 'metadata']);
+const routeFields = knownFields(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'non_forwarding_action', 'metadata', 'typed_per_filter_config', 'per_request_buffer_limit_bytes', ...mutationFields], ['decorator', 'tracing', 'stat_prefix'], ['filter_action']);
 const matchFields = knownFields(RouteMatchSchema, ['prefix', 'path', 'safe_regex', 'path_separated_prefix', 'path_match_policy', 'case_sensitive', 'runtime_fraction', 'headers', 'query_parameters', 'grpc', 'tls_context'], [], ['connect_matcher']);
 const tlsMatchFields = knownFields(RouteMatch_TlsContextMatchOptionsSchema, ['presented']);
 const uriTemplateFields = knownFields(UriTemplateMatchConfigSchema, ['path_template']);
@@ -103,9 +103,13 @@ function decodeVirtualHost(virtualHost: VirtualHost, path: string, inherited: In
     domains: virtualHost.domains,
     routes: virtualHost.routes.flatMap((route, i) => decodeRoute(route, `${path}.routes[${i}]`, own, registry, report) ?? []),
     mutations: decodeHeaderMutations(virtualHost, path, report),
-    ...(virtualHost.retryPolicy && { retryPolicy: decodeRetryPolicy(virtualHost.retryPolicy, join(path, 'retry_policy'), report) }),
+    ...decodeRetryPolicies(virtualHost, path, report),
+    ...decodeHedgePolicy(virtualHost.hedgePolicy, join(path, 'hedge_policy'), report),
     includeRequestAttemptCount: virtualHost.includeRequestAttemptCount,
     ...(virtualHost.rateLimits.length > 0 && { rateLimits: decodeRateLimits(virtualHost.rateLimits, join(path, 'rate_limits'), report) }),
+    includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse,
+    includeIsTimeoutRetryHeader: virtualHost.includeIsTimeoutRetryHeader,
+    ...(virtualHost.perRequestBufferLimitBytes !== undefined && { bufferLimitBytes: virtualHost.perRequestBufferLimitBytes }),
     filterOverrides: decodeFilterOverrides(virtualHost.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report),
   };
 }
@@ -117,7 +121,10 @@ function decodeRoute(route: Route, path: string, inherited: Inherited, registry:
   const action = decodeRouteAction(route, path, inherited, registry, report);
   const mutations = decodeHeaderMutations(route, path, report);
   const filterOverrides = decodeFilterOverrides(route.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report);
-  return match && action && { name: route.name, match, action, mutations, filterOverrides, metadata: filterMetadata(route.metadata) };
+  return match && action && {
+    name: route.name, match, action, mutations, filterOverrides, metadata: filterMetadata(route.metadata),
+    ...(route.perRequestBufferLimitBytes !== undefined && { bufferLimitBytes: route.perRequestBufferLimitBytes }),
+  };
 }
 
 function decodeMatch(match: RouteMatch, path: string, report: Report): RouteMatchConfig | undefined {

@@ -26,6 +26,11 @@ export interface SelectedRoute {
   /** The route's, else its virtual host's. */
   readonly retryPolicy: RetryPolicyConfig | undefined;
   readonly includeAttemptCount: boolean;
+  readonly includeAttemptCountInResponse: boolean;
+  readonly includeIsTimeoutRetry: boolean;
+  /** The route's, else its virtual host's. */
+  readonly hedgeOnPerTryTimeout: boolean;
+  readonly bufferLimitBytes: number | undefined;
   readonly requestMutations: readonly HeaderMutation[];
   readonly responseMutations: readonly HeaderMutation[];
   readonly rewrite: HeadRewrite | undefined;
@@ -93,6 +98,10 @@ function selected({ config, virtualHost, entry }: Source, cluster: string | unde
     metadataMatch: forward?.metadataMatch && weightedCluster?.metadataMatch ? { ...forward.metadataMatch, ...weightedCluster.metadataMatch } : (weightedCluster?.metadataMatch ?? forward?.metadataMatch),
     retryPolicy: forward?.retryPolicy ?? virtualHost.retryPolicy,
     includeAttemptCount: virtualHost.includeRequestAttemptCount,
+    includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse ?? false,
+    includeIsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader ?? false,
+    hedgeOnPerTryTimeout: (forward?.hedgePolicy ?? virtualHost.hedgePolicy)?.onPerTryTimeout ?? false,
+    bufferLimitBytes: entry.bufferLimitBytes ?? virtualHost.bufferLimitBytes,
     requestMutations: mutations(levels, 'request'),
     responseMutations: mutations(levels, 'response'),
     rewrite: forward && compileRewrite(entry.match.path, forward),

@@ -2,6 +2,7 @@
 import { MeshError } from '../errors.js';
 import { clustersOf, FilterChain } from '../filter/filter-chain.js';
 import type { FilterContext } from '../filter/http-filter.js';
+import type { RouterConfig } from '../filter/http/router.js';
 import type { ListenerState } from '../outbound/engine.js';
 import { foreignOverride } from '../resource/foreign-override.js';
 import type { HttpConnectionManagerConfig, ListenerConfig } from '../resource/listener-config.js';
@@ -164,7 +165,10 @@ export class OutboundListenerEntry implements ListenerState {
 
   #publish({ http, routes, clusters }: Build): void {
     const found: ReadonlyMap<string, UpstreamCluster> = clusters.present();
-    this.snapshot = Object.freeze({ name: this.name, routes, filters: this.#filters as FilterChain, clusters: found, missing: clusters.missing(), maxStreamDurationMs: http.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: http.streamIdleTimeoutMs ?? 0, upgrades: http.upgrades });
+    const last = http.httpFilters.at(-1);
+    // The engine is the router: it has no stream filter that could keep its configuration.
+    const router = last?.factory.name === 'envoy.filters.http.router' ? { router: last.config as RouterConfig } : {};
+    this.snapshot = Object.freeze({ name: this.name, routes, filters: this.#filters as FilterChain, clusters: found, missing: clusters.missing(), ...router, maxStreamDurationMs: http.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: http.streamIdleTimeoutMs ?? 0, upgrades: http.upgrades });
     this.#become('ready', undefined);
   }
 

@@ -1,5 +1,6 @@
 // What one dialled name means: made complete, frozen, then swapped in with a single assignment.
 import type { FilterChain } from '../filter/filter-chain.js';
+import type { RouterConfig } from '../filter/http/router.js';
 import type { UpgradesConfig } from '../resource/route-config.js';
 import type { RouteTable } from '../route/route-table.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
@@ -13,6 +14,8 @@ export interface OutboundListenerSnapshot {
   readonly clusters: ReadonlyMap<string, UpstreamCluster>;
   /** Why the others are not there, as far as it is known. */
   readonly missing?: ReadonlyMap<string, Error>;
+  /** The router's own configuration; absent = its defaults. */
+  readonly router?: RouterConfig;
   readonly maxStreamDurationMs: number;
   /** For routes without an idle timeout of their own; 0 or absent = none. */
   readonly streamIdleTimeoutMs?: number;

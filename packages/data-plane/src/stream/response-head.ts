@@ -30,6 +30,8 @@ export interface UpstreamFailure {
     | 'protocol-error'
     /** The endpoint's identity is missing or not the expected one; never retried on the same host, never plain text. */
     | 'identity';
+  /** Of `per-try-timeout`: nothing arrived for as long as the attempt may be idle. */
+  idle?: boolean;
   message: string;
   cause?: unknown;
 }

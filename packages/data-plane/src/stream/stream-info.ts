@@ -85,3 +85,8 @@ export interface WorkloadInfo {
   canonicalRevision: string;
   cluster: string;
 }
+
+/** A flag says that something happened, not how often. */
+export function addFlag(info: StreamInfo, flag: ResponseFlag): void {
+  if (!info.flags.includes(flag)) info.flags.push(flag);
+}

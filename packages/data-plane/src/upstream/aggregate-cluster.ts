@@ -69,6 +69,10 @@ export class AggregateCluster implements UpstreamCluster {
     host.cluster.end(host, priority, outcome);
   }
 
+  timedOut(host: Host): void {
+    host.cluster.timedOut(host);
+  }
+
   beginRetry(priority: RoutePriority): boolean {
     return this.#breaker.beginRetry(priority);
   }

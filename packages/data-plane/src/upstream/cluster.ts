@@ -157,6 +157,10 @@ export class Cluster implements UpstreamCluster {
     } else this.#outliers?.record(host, outcome);
   }
 
+  timedOut(host: Host): void {
+    if (!host.removed) this.#outliers?.record(host, { failure: 'per-try-timeout', durationMs: 0 });
+  }
+
   beginRetry(priority: RoutePriority): boolean {
     return this.#breaker.beginRetry(priority);
   }
@@ -180,13 +184,14 @@ export class Cluster implements UpstreamCluster {
     }
   }
 
-  /** Hosts that earlier attempts used are avoided: picked anew a few times, then taken after all (previous_hosts). */
+  /** Hosts that earlier attempts used, or that the retry's predicates are against: picked anew a few times, then taken after all. */
   #pick(context: PickContext, picker: Picker): Host | undefined {
-    const { attempted } = context;
+    const { attempted, refuses } = context;
     let host = picker.pick(context);
-    if (attempted === undefined || attempted.length === 0) return host;
+    if (attempted === undefined && refuses === undefined) return host;
     const most = context.hostSelectionAttempts ?? 1;
-    for (let reselection = 1; reselection <= most && host !== undefined && attempted.includes(host); reselection++) host = picker.pick({ ...context, reselection });
+    const refused = (candidate: Host) => attempted?.includes(candidate) === true || refuses?.(candidate) === true;
+    for (let reselection = 1; reselection <= most && host !== undefined && refused(host); reselection++) host = picker.pick({ ...context, reselection });
     return host;
   }
 

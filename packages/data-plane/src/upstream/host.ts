@@ -21,6 +21,8 @@ export interface HostCluster {
   /** An attempt starts on this host, which is of this very cluster (`host.cluster`). Every begin is followed by exactly one end. */
   begin(host: Host, priority: RoutePriority): void;
   end(host: Host, priority: RoutePriority, outcome: AttemptOutcome): void;
+  /** An attempt at this host has had its time, and goes on nevertheless (hedging). */
+  timedOut(host: Host): void;
 }
 
 export class Host {

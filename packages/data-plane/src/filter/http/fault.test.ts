@@ -142,7 +142,9 @@ describe('reading the configuration', () => {
   });
 
   it('the router refuses what it would not do', () => {
-    expect(() => router.parse('', toBinary(RouterSchema, create(RouterSchema, { suppressEnvoyHeaders: true })))).toThrow(/suppress_envoy_headers/);
+    expect(() => router.parse('', toBinary(RouterSchema, create(RouterSchema, { upstreamHttpFilters: [{ name: 'x' }] })))).toThrow(/upstream_http_filters/);
+    expect(() => router.parse('', toBinary(RouterSchema, create(RouterSchema, { strictCheckHeaders: ['x-own'] })))).toThrow(/strict_check_headers.*"x-own"/);
+    expect(router.parse('', toBinary(RouterSchema, create(RouterSchema, { suppressEnvoyHeaders: true })))).toEqual({ suppressEnvoyHeaders: true, respectExpectedTimeout: false, strictCheckHeaders: [] });
     expect(() => router.parse('', toBinary(RouterSchema, create(RouterSchema, { dynamicStats: true })))).not.toThrow();
   });
 });

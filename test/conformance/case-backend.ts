@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import grpc from '@grpc/grpc-js';
 import { echoService } from '../support/echo-servers.js';
+import { encode } from './coding.js';
 import type { BackendAnswer, Outcome } from './conformance-case.js';
 
 /** The request header that holds a {@link BackendAnswer} as JSON. */
@@ -15,10 +16,14 @@ export class CaseBackend {
 
   readonly http: RequestListener = (incoming, response) => {
     const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
-    const answer = this.#take(incoming.url ?? '', headers);
-    incoming.resume();
-    response.writeHead(answer.status ?? 200, { 'content-type': 'text/plain', ...answer.headers });
-    response.end('backend');
+    const chunks: Buffer[] = [];
+    incoming.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
+      const answer = this.#take(incoming.url ?? '', headers, Buffer.concat(chunks));
+      const body = encode(answer.body ?? (answer.length === undefined ? 'backend' : 'b'.repeat(answer.length)), answer.coding);
+      response.writeHead(answer.status ?? 200, { 'content-type': 'text/plain', ...answer.headers, ...(!answer.chunked && { 'content-length': String(body.length) }) });
+      if (answer.chunked) response.write(body.subarray(0, 1));
+      response.end(answer.chunked ? body.subarray(1) : body);
+    });
   };
 
   /** @param options of a mesh, where it is a server in one. */
@@ -37,9 +42,9 @@ export class CaseBackend {
     return server;
   }
 
-  #take(path: string, headers: Record<string, string>): BackendAnswer {
+  #take(path: string, headers: Record<string, string>, body?: Buffer): BackendAnswer {
     const { [answerHeader]: answer = '{}', ...rest } = headers;
-    this.seen.push({ path, headers: rest });
+    this.seen.push({ path, headers: rest, ...(body && { body }) });
     return JSON.parse(answer) as BackendAnswer;
   }
 }

@@ -5,6 +5,7 @@ import { request, type Dispatcher } from 'undici';
 import { expect } from 'vitest';
 import { echoService } from '../support/echo-servers.js';
 import { answerHeader, type CaseBackend } from './case-backend.js';
+import { decode, encode } from './coding.js';
 import type { ConformanceCase, Exchange, Outcome, Protocol } from './conformance-case.js';
 
 /** Where a case's requests go, over one protocol. */
@@ -33,9 +34,10 @@ export async function runCase({ exchanges }: ConformanceCase, target: Target): P
 async function send(exchange: Exchange, { url, dispatcher, backend }: Target): Promise<Outcome> {
   const before = backend.seen.length;
   const { method = 'GET', path = '/' } = exchange;
-  const response = await request(`${url}${path}`, { method: method as Dispatcher.HttpMethod, headers: headersOf(exchange), ...(dispatcher && { dispatcher }) });
+  const response = await request(`${url}${path}`, { method: method as Dispatcher.HttpMethod, headers: headersOf(exchange), ...(exchange.body !== undefined && { body: encode(exchange.body, exchange.coding) }), ...(dispatcher && { dispatcher }) });
   const headers = Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)]));
-  return { status: response.statusCode, grpcStatus: undefined, headers, body: await response.body.text(), seen: backend.seen.slice(before).at(-1) };
+  const bytes = Buffer.from(await response.body.arrayBuffer());
+  return { status: response.statusCode, grpcStatus: undefined, headers, body: bytes.toString(), bytes, seen: backend.seen.slice(before).at(-1) };
 }
 
 function call(client: grpc.Client, exchange: Exchange, { backend }: Target): Promise<Outcome> {
@@ -63,12 +65,14 @@ function headersOf({ headers, answer }: Exchange): Record<string, string | strin
 }
 
 function check({ expect: expected }: Exchange, outcome: Outcome, protocol: Protocol, what: string): void {
-  const { status = 200, grpcStatus = status === 200 ? 0 : grpcStatusOf({ status }), headers = {}, body, seen, seenPath } = expected;
+  const { status = 200, grpcStatus = status === 200 ? 0 : grpcStatusOf({ status }), headers = {}, body, coding, seen, seenPath, seenBody, seenCoding } = expected;
   if (protocol === 'http') expect(outcome.status, what).toBe(status);
   else expect(outcome.grpcStatus, what).toBe(grpcStatus);
   compare(headers, outcome.headers, what);
-  if (body instanceof RegExp) expect(outcome.body, what).toMatch(body);
-  else if (body !== undefined) expect(outcome.body, what).toBe(body);
+  const text = outcome.bytes && coding ? decode(outcome.bytes, coding) : outcome.body;
+  if (body instanceof RegExp) expect(text, what).toMatch(body);
+  else if (body !== undefined) expect(text, what).toBe(body);
+  if (seenBody !== undefined && protocol === 'http') expect(decode(outcome.seen?.body ?? Buffer.alloc(0), seenCoding), what).toBe(seenBody);
   if (seen === false) expect(outcome.seen, what).toBeUndefined();
   else if (seen) compare(seen, outcome.seen?.headers ?? {}, what);
   if (seenPath !== undefined && protocol === 'http') expect(outcome.seen?.path, what).toBe(seenPath);

@@ -2,6 +2,7 @@
 // both adapters (undici and grpc-js), on both sides, and through a real Envoy (test/interop/envoy-filters.test.ts).
 
 export type Protocol = 'http' | 'grpc';
+export type Coding = 'gzip' | 'br' | 'zstd';
 export type Side = 'client' | 'server';
 /** A message in proto JSON. */
 export type Json = Readonly<Record<string, unknown>>;
@@ -35,6 +36,10 @@ export interface Exchange {
   readonly method?: string;
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  /** HTTP. */
+  readonly body?: string;
+  /** What `body` is compressed with before it is sent. */
+  readonly coding?: Coding;
   /** How the backend or handler answers. */
   readonly answer?: BackendAnswer;
   readonly expect: Expectation;
@@ -44,6 +49,13 @@ export interface BackendAnswer {
   readonly status?: number;
   readonly grpcStatus?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** HTTP. Default `backend`. */
+  readonly body?: string;
+  /** HTTP: instead of `body`, so many `b`. */
+  readonly length?: number;
+  readonly coding?: Coding;
+  /** In pieces, without a length. */
+  readonly chunked?: boolean;
 }
 
 export interface Expectation {
@@ -55,10 +67,21 @@ export interface Expectation {
   readonly headers?: Readonly<Record<string, string | RegExp | undefined>>;
   /** HTTP body or gRPC status message, of answers that the backend did not give. */
   readonly body?: string | RegExp;
+  /** HTTP: what the response's body is compressed with. */
+  readonly coding?: Coding;
+  /** HTTP: the request's body as the backend or handler got it. */
+  readonly seenBody?: string;
+  readonly seenCoding?: Coding;
   /** Headers as the backend or handler got them; `undefined`: must not be there. `false`: it got nothing. */
   readonly seen?: false | Readonly<Record<string, string | RegExp | undefined>>;
   /** HTTP: the path as the backend or handler got it. */
   readonly seenPath?: string;
+}
+
+export interface Seen {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Buffer;
 }
 
 /** What came of a request. */
@@ -67,7 +90,8 @@ export interface Outcome {
   readonly grpcStatus: number | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-  readonly seen: { readonly path: string; readonly headers: Readonly<Record<string, string>> } | undefined;
+  readonly bytes?: Buffer;
+  readonly seen: Seen | undefined;
 }
 
 /** Of the case, in proto JSON. */

@@ -1,4 +1,10 @@
+import { bufferCases, throttleCases } from './cases/body-limits.js';
+import { compressionCases, decompressionCases } from './cases/compression.js';
 import { faultCases } from './cases/fault.js';
 import { conformance } from './conformance.js';
 
 conformance('fault', faultCases);
+conformance('buffer', bufferCases);
+conformance('limited rates', throttleCases);
+conformance('compressor', compressionCases);
+conformance('decompressor', decompressionCases);

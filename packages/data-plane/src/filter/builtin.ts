@@ -1,7 +1,12 @@
 import type { HttpFilterFactory } from './http-filter.js';
+import { bandwidthLimit } from './http/bandwidth-limit.js';
+import { buffer } from './http/buffer.js';
+import { compressor } from './http/compressor.js';
+import { decompressor } from './http/decompressor.js';
 import { fault } from './http/fault.js';
+import { grpcStats } from './http/grpc-stats.js';
 import { rbacFilter } from './http/rbac.js';
 import { router } from './http/router.js';
 
 // Each factory is given only configurations that it parsed itself.
-export const builtinFilters: readonly HttpFilterFactory[] = [fault, rbacFilter, router];
+export const builtinFilters: readonly HttpFilterFactory[] = [bandwidthLimit, buffer, compressor, decompressor, fault, grpcStats, rbacFilter, router];

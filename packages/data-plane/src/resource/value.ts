@@ -1,10 +1,10 @@
 // Small values of many messages: durations, fractions, weights, Any, metadata.
 import { fromBinary, type DescMessage, type JsonObject, type MessageShape } from '@weft/xds-api/protobuf';
 import type { Any, Duration } from '@weft/xds-api/protobuf/wkt';
-import { FractionalPercent_DenominatorType, type FractionalPercent, type Metadata, type RuntimeFractionalPercent } from '@weft/xds-api/core';
+import { FractionalPercent_DenominatorType, type FractionalPercent, type Metadata, RuntimeFeatureFlagSchema, type RuntimeFeatureFlag, type RuntimeFractionalPercent } from '@weft/xds-api/core';
 import type { WorkloadInfo } from '../stream/stream-info.js';
 import type { FractionConfig } from './matcher-config.js';
-import { join, type Report } from './report.js';
+import { join, knownFields, type Report } from './report.js';
 
 export type FilterMetadata = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
@@ -40,6 +40,16 @@ export function fraction(percent: FractionalPercent | undefined, path: string, r
 /** There is no runtime layer in a process: the default counts. */
 export function runtimeFraction(value: RuntimeFractionalPercent | undefined, path: string, report: Report): FractionConfig | undefined {
   return value && fraction(value.defaultValue, join(path, 'default_value'), report);
+}
+
+const flagFields = knownFields(RuntimeFeatureFlagSchema, ['default_value'], ['runtime_key']);
+
+/** There is no runtime layer in a process: the default counts; without a flag it is on. */
+export function featureFlag(flag: RuntimeFeatureFlag | undefined, path: string, report: Report): boolean {
+  if (!flag) return true;
+  report.check(flagFields, flag, path);
+  if (flag.defaultValue === undefined) report.add(join(path, 'default_value'), 'is required');
+  return flag.defaultValue ?? true;
 }
 
 export function typeNameOf(any: Any): string {

@@ -1,6 +1,6 @@
 // envoy.extensions.filters.http.fault.v3.HTTPFault, decoded and compiled.
 import { fromBinary } from '@weft/xds-api/protobuf';
-import { FaultAbortSchema, FaultDelaySchema, HTTPFaultSchema, type HTTPFault } from '@weft/xds-api/filter-fault';
+import { FaultAbortSchema, FaultDelaySchema, FaultRateLimitSchema, HTTPFaultSchema, type HTTPFault } from '@weft/xds-api/filter-fault';
 import type { FractionConfig } from '../../resource/matcher-config.js';
 import { decodeHeaderMatcher } from '../../resource/matcher.js';
 import { knownFields, Report } from '../../resource/report.js';
@@ -10,6 +10,8 @@ import { compileHeaderMatcher, type HeaderMatcher } from '../../route/header-mat
 export interface FaultConfig {
   delay?: { fixedMs?: number; percentage: FractionConfig };
   abort?: { status?: number; grpcStatus?: number; percentage: FractionConfig };
+  /** KiB/s; without a number the request says it. */
+  responseRateLimit?: { kbps?: number; percentage: FractionConfig };
   /** Empty: any. */
   upstreamCluster: string;
   headers: readonly HeaderMatcher[];
@@ -19,11 +21,12 @@ export interface FaultConfig {
 
 const fields = knownFields(
   HTTPFaultSchema,
-  ['delay', 'abort', 'upstream_cluster', 'headers', 'downstream_nodes', 'max_active_faults'],
+  ['delay', 'abort', 'upstream_cluster', 'headers', 'downstream_nodes', 'max_active_faults', 'response_rate_limit'],
   // Runtime keys override defaults where there is a runtime layer; a process has none. The last two concern statistics and logs.
   ['delay_percent_runtime', 'abort_percent_runtime', 'delay_duration_runtime', 'abort_http_status_runtime', 'max_active_faults_runtime', 'response_rate_limit_percent_runtime', 'abort_grpc_status_runtime', 'disable_downstream_cluster_stats', 'filter_metadata'],
 );
 const delayFields = knownFields(FaultDelaySchema, ['fixed_delay', 'header_delay', 'percentage']);
+const rateLimitFields = knownFields(FaultRateLimitSchema, ['fixed_limit', 'header_limit', 'percentage']);
 const abortFields = knownFields(FaultAbortSchema, ['http_status', 'grpc_status', 'header_abort', 'percentage']);
 
 // Unset means 0 %: nothing happens.
@@ -36,11 +39,13 @@ export function parseFault(value: Uint8Array): FaultConfig {
   report.check(fields, message, '');
   const delay = decodeDelay(message.delay, report);
   const abort = decodeAbort(message.abort, report);
+  const responseRateLimit = decodeRateLimit(message.responseRateLimit, report);
   const headers = message.headers.map((matcher, i) => decodeHeaderMatcher(matcher, `headers[${i}]`, report));
   report.finish('HTTPFault');
   return {
     ...(delay && { delay }),
     ...(abort && { abort }),
+    ...(responseRateLimit && { responseRateLimit }),
     upstreamCluster: message.upstreamCluster,
     headers: headers.map(compileHeaderMatcher),
     downstreamNodes: new Set(message.downstreamNodes),
@@ -60,6 +65,21 @@ function decodeDelay(delay: HTTPFault['delay'], report: Report): FaultConfig['de
     case 'headerDelay': return { percentage };
     default:
       report.add('delay', 'one of fixed_delay, header_delay is required');
+      return undefined;
+  }
+}
+
+function decodeRateLimit(limit: HTTPFault['responseRateLimit'], report: Report): FaultConfig['responseRateLimit'] {
+  if (!limit) return undefined;
+  report.check(rateLimitFields, limit, 'response_rate_limit');
+  const percentage = fraction(limit.percentage, 'response_rate_limit.percentage', report) ?? never;
+  switch (limit.limitType.case) {
+    case 'fixedLimit':
+      if (limit.limitType.value.limitKbps === 0n) report.add('response_rate_limit.fixed_limit.limit_kbps', 'must be at least 1');
+      return { kbps: Number(limit.limitType.value.limitKbps), percentage };
+    case 'headerLimit': return { percentage };
+    default:
+      report.add('response_rate_limit', 'one of fixed_limit, header_limit is required');
       return undefined;
   }
 }

@@ -136,7 +136,8 @@ describe('reading the configuration', () => {
     ['a delay without its kind', { delay: { percentage: always } }, /delay: one of/],
     ['a delay of nothing', { delay: delayOf(0) }, /delay\.fixed_delay/],
     ['a gRPC status that is none', { abort: { errorType: { case: 'grpcStatus', value: 17 } } }, /abort\.grpc_status/],
-    ['a rate limit', { responseRateLimit: {} }, /response_rate_limit: not supported/],
+    ['a rate limit without its kind', { responseRateLimit: {} }, /response_rate_limit: one of/],
+    ['a rate limit of nothing', { responseRateLimit: { limitType: { case: 'fixedLimit', value: {} } } }, /response_rate_limit\.fixed_limit\.limit_kbps/],
   ])('%s is refused', (_name, init, reason) => {
     expect(() => parse(init)).toThrow(reason);
   });

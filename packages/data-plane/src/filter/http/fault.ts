@@ -1,10 +1,11 @@
-// envoy.filters.http.fault: delays and aborts requests on purpose. The delay comes first; its chance and that of the abort
+// envoy.filters.http.fault: delays and aborts requests and slows responses on purpose. The delay comes first; the chances of all three
 // are drawn independently.
 import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
 import type { FractionConfig } from '../../resource/matcher-config.js';
 import type { LocalReply } from '../../stream/local-reply.js';
 import type { RequestHead } from '../../stream/request-head.js';
 import type { StreamInfo } from '../../stream/stream-info.js';
+import { ByteBucket, throttle, type Throttle } from '../body-throttle.js';
 import type { FilterContext, FilterResult, HttpFilter, HttpFilterFactory, StreamFilter } from '../http-filter.js';
 import { parseFault, type FaultConfig } from './fault-config.js';
 
@@ -17,6 +18,9 @@ export const fault: HttpFilterFactory<FaultConfig> = {
   create: (context) => new FaultFilter(context),
 };
 
+/** How often a slowed response goes on. */
+const sliceMs = 50;
+
 class FaultFilter implements HttpFilter<FaultConfig> {
   readonly #context: FilterContext;
   /** Requests that are delayed or were aborted and have not ended: what max_active_faults limits. */
@@ -28,12 +32,14 @@ class FaultFilter implements HttpFilter<FaultConfig> {
 
   forRoute(config: FaultConfig, override: FaultConfig | undefined): (() => StreamFilter) | undefined {
     const effective = override ?? config;
-    if (!effective.delay?.percentage.numerator && !effective.abort?.percentage.numerator) return undefined;
+    if (!effective.delay?.percentage.numerator && !effective.abort?.percentage.numerator && !effective.responseRateLimit?.percentage.numerator) return undefined;
     return () => this.#stream(effective);
   }
 
   #stream(config: FaultConfig): StreamFilter {
     let counted = false;
+    let kbps: number | undefined;
+    let slowed: Throttle | undefined;
     let pending: { timer: { cancel(): void }; release: () => void } | undefined;
     const count = () => {
       if (!counted) this.#active++;
@@ -47,6 +53,8 @@ class FaultFilter implements HttpFilter<FaultConfig> {
     return {
       decodeHeaders: (head, info): FilterResult => {
         if (this.#active >= config.maxActiveFaults || !applies(config, head, info)) return undefined;
+        kbps = this.#responseKbps(config, head);
+        if (kbps !== undefined) count();
         const delayMs = this.#delayMs(config, head);
         if (delayMs === undefined) return abort(head);
         count();
@@ -59,7 +67,17 @@ class FaultFilter implements HttpFilter<FaultConfig> {
           pending = { timer, release: () => resolve(undefined) };
         });
       },
+      ...(config.responseRateLimit && {
+        encodeBody: () => {
+          if (kbps === undefined) return undefined;
+          const bytes = kbps * 1024;
+          // As Envoy's: one slice of the second is there at the start.
+          slowed = throttle(new ByteBucket(bytes, (bytes * sliceMs) / 1000, () => this.#context.now()), sliceMs, this.#context);
+          return slowed;
+        },
+      }),
       onComplete: () => {
+        slowed?.cancel();
         pending?.timer.cancel();
         pending?.release();
         if (counted) this.#active--;
@@ -73,6 +91,13 @@ class FaultFilter implements HttpFilter<FaultConfig> {
     const ms = delay.fixedMs ?? wholeNumber(head, 'x-envoy-fault-delay-request');
     if (ms === undefined || ms <= 0) return undefined;
     return this.#draw(delay.percentage, delay.fixedMs === undefined ? wholeNumber(head, 'x-envoy-fault-delay-request-percentage') : undefined) ? ms : undefined;
+  }
+
+  #responseKbps({ responseRateLimit: limit }: FaultConfig, head: RequestHead): number | undefined {
+    if (!limit) return undefined;
+    const kbps = limit.kbps ?? wholeNumber(head, 'x-envoy-fault-throughput-response');
+    if (!kbps) return undefined;
+    return this.#draw(limit.percentage, limit.kbps === undefined ? wholeNumber(head, 'x-envoy-fault-throughput-response-percentage') : undefined) ? kbps : undefined;
   }
 
   #abort({ abort }: FaultConfig, head: RequestHead): LocalReply | undefined {

@@ -82,7 +82,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   const metricsServer = metricsServerOf(env['WEFT_METRICS_PORT'], stats, logger);
 
   const prober = new TransportProber({ tls });
-  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers, prober });
+  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers, prober, ownCluster: bootstrap.localClusterName === undefined ? undefined : { name: bootstrap.localClusterName, locality: bootstrap.node.locality } });
   // Hosts keep their pools and channels, so these share theirs with the application's requests.
   const httpTransport = new HttpTransport({ tls });
   const grpcTransport = new GrpcTransport({ tls });

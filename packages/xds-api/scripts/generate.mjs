@@ -63,7 +63,7 @@ writeFileSync(join(work, 'buf.yaml'), 'version: v2\nmodules:\n  - path: proto\n'
 
 const buf = join(root, 'node_modules', '.bin', 'buf');
 const image = join(work, 'image.binpb');
-run(['build', work, '--exclude-source-info', '--as-file-descriptor-set', '-o', image, ...roots.flatMap((file) => ['--path', join(protos, file)])]);
+run(['build', work, '--exclude-source-info', '--as-file-descriptor-set', '-o', image, ...[...new Set(roots)].flatMap((file) => ['--path', join(protos, file)])]);
 
 const annotations = /^(validate\/|udpa\/annotations\/|xds\/annotations\/|envoy\/annotations\/|google\/api\/(?!expr\/))/;
 const set = fromBinary(FileDescriptorSetSchema, readFileSync(image));

@@ -17,6 +17,8 @@ export interface Bootstrap {
   readonly serverListenerTemplate: string | undefined;
   /** Who we say we are, in metrics and logs. */
   readonly workload: { readonly namespace: string; readonly name: string };
+  /** The cluster that this process is a host of, for zone-aware routing. */
+  readonly localClusterName?: string;
   /** What it asks for and does not get; logged once. */
   readonly warnings: readonly string[];
 }
@@ -61,6 +63,13 @@ export interface BootstrapOptions {
   stateDir?: string;
   /** IP address to register instead of the interface's. */
   address?: string;
+  /** Where this process is. Default: WEFT_LOCALITY (`REGION/ZONE/SUBZONE`); with a gRPC bootstrap, its node's. */
+  locality?: { region?: string; zone?: string; subZone?: string };
+  /**
+   * Name of the cluster that this process is a host of (`outbound|80||orders.default.svc.cluster.local`): requests are then routed by zone, as Envoy does with
+   * `local_cluster_name`. Default: WEFT_LOCAL_CLUSTER; with a gRPC bootstrap its `local_cluster_name`.
+   */
+  localClusterName?: string;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -30,8 +30,14 @@ export function readGrpcBootstrap(root: JsonValue, source: string): Bootstrap {
     },
     serverListenerTemplate: root.field('server_listener_resource_name_template').optionalString(),
     workload: { namespace, name },
+    // Envoy's name for it; gRPC has none.
+    ...localClusterOf(root.field('local_cluster_name').optionalString()),
     warnings,
   };
+}
+
+function localClusterOf(name: string | undefined): Pick<Bootstrap, 'localClusterName'> {
+  return name ? { localClusterName: name } : {};
 }
 
 function readServer(server: JsonValue, warnings: string[]): ControlPlaneServer {

@@ -28,14 +28,25 @@ export function weftBootstrap(options: BootstrapOptions, env: Environment): Boot
   return {
     source: options.controlPlane === undefined ? 'environment' : 'options',
     servers: [server],
-    node: weftNode(workload, options.address ?? env['WEFT_ADDRESS']),
+    node: { ...weftNode(workload, options.address ?? env['WEFT_ADDRESS']), locality: readLocality(options.locality, env['WEFT_LOCALITY']) },
     identity: plaintext ? undefined : readIdentity(address, options, env),
     certificateProviders: new Set(['default']),
     names: { namespace: workload.namespace, clusterDomain },
     serverListenerTemplate: undefined,
     workload: { namespace: workload.namespace, name: workload.name },
+    ...localClusterName(options.localClusterName ?? env['WEFT_LOCAL_CLUSTER']),
     warnings: [],
   };
+}
+
+function localClusterName(name: string | undefined): Pick<Bootstrap, 'localClusterName'> {
+  return name ? { localClusterName: name } : {};
+}
+
+function readLocality(given: BootstrapOptions['locality'], text = ''): NodeConfig['locality'] {
+  const [region = '', zone = '', subZone = '', ...more] = text.split('/');
+  if (more.length > 0) throw new MeshError('WEFT_BOOTSTRAP_INVALID', `WEFT_LOCALITY: ${JSON.stringify(text)} is not REGION/ZONE/SUBZONE`);
+  return { region: given?.region ?? region, zone: given?.zone ?? zone, subZone: given?.subZone ?? subZone };
 }
 
 interface Workload {
@@ -52,14 +63,13 @@ function readWorkload(text: string | undefined): Workload {
   return { namespace, name, declared: true };
 }
 
-function weftNode({ namespace, name, declared }: Workload, address: string | undefined): NodeConfig {
+function weftNode({ namespace, name, declared }: Workload, address: string | undefined): Omit<NodeConfig, 'locality'> {
   if (address !== undefined && isIP(address) === 0) throw new MeshError('WEFT_BOOTSTRAP_INVALID', `WEFT_ADDRESS: ${JSON.stringify(address)} is not an IP address`);
   const addresses = address === undefined ? instanceAddresses() : ([address] as const);
   return {
     // Several processes of one machine are different nodes.
     id: `weft~${addresses[0]}~${name}-${randomBytes(4).toString('hex')}.${namespace}~${namespace}.svc.${clusterDomain}`,
     cluster: `${name}.${namespace}`,
-    locality: { region: '', zone: '', subZone: '' },
     metadata: { ...(declared && { AUTO_REGISTER_GROUP: name }), NAMESPACE: namespace, INSTANCE_IPS: addresses.join(','), WEFT_VERSION: version },
   };
 }

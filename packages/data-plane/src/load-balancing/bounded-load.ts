@@ -1,7 +1,7 @@
 // Bounded load over a hash table (hash_balance_factor): a host that already has more than its share of what runs is passed over for
 // another, in an order that depends on the key only. Envoy's numbers, so that both skip the same hosts.
 import type { Host } from '../upstream/host.js';
-import type { HashTable, WeightedHost } from './consistent-hash.js';
+import type { HashTable, WeightedHost } from './hash-table.js';
 import { mersenneTwister } from './mersenne-twister.js';
 
 /** `factor`: percent of the mean load that a host may have, 100 or more. */

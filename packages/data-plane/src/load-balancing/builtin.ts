@@ -1,38 +1,37 @@
-import { fromBinary } from '@weft/xds-api/protobuf';
-import { WrrLocalitySchema } from '@weft/xds-api/load-balancing';
 import type { LoadBalancingConfig } from '../resource/cluster-config.js';
+import { messageLookup, type MessageLookup } from '../resource/typed-struct.js';
 import type { LoadBalancerFactory } from './load-balancer.js';
+import { clientSideWeightedRoundRobin } from './policy/client-side-weighted-round-robin.js';
 import { leastRequest } from './policy/least-request.js';
+import type { LocalityAwareConfig } from './policy/locality-config.js';
 import { maglev, maglevConfig } from './policy/maglev.js';
+import { envoyAlphaPeakEwma, envoyPeakEwma, peakEwma } from './policy/peak-ewma.js';
+import { pickFirst } from './policy/pick-first.js';
 import { random } from './policy/random.js';
 import { ringHash, ringHashConfig } from './policy/ring-hash.js';
 import { roundRobin } from './policy/round-robin.js';
 import type { SlowStartConfig } from './policy/slow-start.js';
+import { messagesOf, wrappingMessages, wrappingPolicies, type PolicyMessage, type ResolvedLoadBalancing } from './wrapping-policies.js';
 
-export const builtinLoadBalancers: readonly LoadBalancerFactory[] = [roundRobin, leastRequest, random, ringHash, maglev];
-
-const wrrLocality = 'type.googleapis.com/envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality';
-
-export interface ResolvedLoadBalancing {
-  loadBalancing: LoadBalancingConfig;
-  /** The policy asks for locality weights (wrr_locality, or its locality_lb_config). */
-  localityWeighted: boolean;
-}
+export const builtinLoadBalancers: readonly LoadBalancerFactory[] = [roundRobin, leastRequest, random, ringHash, maglev, pickFirst, clientSideWeightedRoundRobin, peakEwma, envoyPeakEwma, envoyAlphaPeakEwma];
 
 /** The first known policy of `load_balancing_policy.policies`. Throws where none is known or the known one is invalid. */
-export function resolveLoadBalancing(policies: readonly { typeUrl: string; value: Uint8Array }[], factories: readonly LoadBalancerFactory[] = builtinLoadBalancers): ResolvedLoadBalancing {
+export function resolveLoadBalancing(policies: readonly PolicyMessage[], factories: readonly LoadBalancerFactory[] = builtinLoadBalancers): ResolvedLoadBalancing {
   for (const { typeUrl, value } of policies) {
-    if (typeUrl === wrrLocality) {
-      const child = fromBinary(WrrLocalitySchema, value).endpointPickingPolicy?.policies ?? [];
-      const configs = child.map(({ typedExtensionConfig }) => typedExtensionConfig?.typedConfig).filter((config) => config !== undefined);
-      return { ...resolveLoadBalancing(configs, factories), localityWeighted: true };
-    }
+    const wrapper = wrappingPolicies[typeUrl];
+    if (wrapper) return wrapper(value, (child) => resolveLoadBalancing(messagesOf(child, policyMessages(factories)), factories));
     const factory = factories.find((candidate) => candidate.typeUrl === typeUrl);
     if (!factory) continue;
     const config: unknown = factory.parse(value);
-    return { loadBalancing: { policy: factory.name, config }, localityWeighted: (config as { localityWeighted?: boolean } | undefined)?.localityWeighted === true };
+    const { localityWeighted = false, zoneAware } = (config ?? {}) as Partial<LocalityAwareConfig>;
+    return { loadBalancing: { policy: factory.name, config }, localityWeighted, ...(zoneAware && { zoneAware }) };
   }
   throw new Error(`no load-balancing policy is known: ${policies.map(({ typeUrl }) => typeUrl.slice(typeUrl.lastIndexOf('/') + 1)).join(', ') || 'the list is empty'}`);
+}
+
+/** What a TypedStruct of a policy may stand for. */
+export function policyMessages(factories: readonly LoadBalancerFactory[]): MessageLookup {
+  return messageLookup([...factories, { messages: wrappingMessages }]);
 }
 
 export interface LegacySettings {
@@ -46,8 +45,10 @@ export interface LegacySettings {
   maximumRingSize?: number;
   /** maglev_lb_config. */
   tableSize?: number;
+  hashFunction?: 'xx-hash' | 'murmur-hash-2';
   /** common_lb_config.consistent_hashing_lb_config. */
   useHostname?: boolean;
+  hashBalanceFactor?: number;
 }
 
 /** `Cluster.LbPolicy` by name; settings left out have Envoy's defaults. Throws where one is invalid. */

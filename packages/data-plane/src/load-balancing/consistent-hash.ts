@@ -1,34 +1,38 @@
 // What ring hash and maglev share.
 import type { Host } from '../upstream/host.js';
+import { boundedLoad } from './bounded-load.js';
 import { weightOf } from './host-weights.js';
+import type { HashTable, WeightedHost } from './hash-table.js';
 import type { LoadBalancer, LoadBalancerContext, PickContext, Picker } from './load-balancer.js';
 
-export interface WeightedHost {
-  readonly host: Host;
-  /** What the host is hashed by. */
-  readonly key: string;
-  /** All of them sum to 1. */
-  readonly weight: number;
+export interface ConsistentHashConfig {
+  useHostname: boolean;
+  /** Percent of the mean load that one host may have, 100 or more; unbounded where it is left out. */
+  hashBalanceFactor?: number;
 }
 
-/** Chooses by a number of 64 bits; `reselection` above 0 asks for another host than the ones before. */
-export type HashTable = (hash: bigint, reselection: number) => Host;
+/** Throws where the factor is invalid. */
+export function consistentHashConfig({ useHostname = false, hashBalanceFactor }: Partial<ConsistentHashConfig>): ConsistentHashConfig {
+  if (hashBalanceFactor !== undefined && hashBalanceFactor < 100) throw new Error(`hash_balance_factor must be 100 or more, not ${hashBalanceFactor}`);
+  return { useHostname, ...(hashBalanceFactor !== undefined && { hashBalanceFactor }) };
+}
 
 /**
  * Builds a table only for its first request, and again only where hosts or weights changed: health updates come often, a
  * large table takes milliseconds.
  */
-export function hashLoadBalancer(useHostname: boolean, context: LoadBalancerContext, build: (hosts: readonly WeightedHost[]) => HashTable): LoadBalancer {
+export function hashLoadBalancer({ useHostname, hashBalanceFactor }: ConsistentHashConfig, context: LoadBalancerContext, build: (hosts: readonly WeightedHost[]) => HashTable): LoadBalancer {
   let last: { signature: string; hosts: readonly Host[]; table: HashTable | undefined } | undefined;
   return {
-    update(hosts, weight = weightOf): Picker {
-      const total = hosts.reduce((sum, host) => sum + weight(host), 0);
-      const weighted = hosts.map((host): WeightedHost => ({ host, key: hashKey(host, useHostname), weight: weight(host) / total }));
-      const signature = JSON.stringify(weighted.map(({ key, weight: share }) => [key, share]));
+    update(hosts, share): Picker {
+      const total = share ? 1 : hosts.reduce((sum, host) => sum + weightOf(host), 0);
+      const weighted = hosts.map((host): WeightedHost => ({ host, key: hashKey(host, useHostname), weight: (share ?? weightOf)(host) / total }));
+      const signature = JSON.stringify(weighted.map(({ key, weight }) => [key, weight]));
       const state = last?.signature === signature && last.hosts.every((host, i) => host === hosts[i]) ? last : { signature, hosts, table: undefined };
       last = state;
       if (hosts.length === 0) return { pick: () => undefined };
-      return { pick: (pickContext) => (state.table ??= build(weighted))(hashOf(pickContext, context), pickContext.reselection ?? 0) };
+      const make = () => (hashBalanceFactor === undefined ? build(weighted) : boundedLoad(build(weighted), weighted, hashBalanceFactor, () => context.activeRequests()));
+      return { pick: (pickContext) => (state.table ??= make())(hashOf(pickContext, context), pickContext.reselection ?? 0) };
     },
   };
 }
@@ -44,3 +48,17 @@ function hashOf({ hash }: PickContext, { random }: LoadBalancerContext): bigint 
   return hash ?? (BigInt(Math.floor(random() * 2 ** 32)) << 32n) | BigInt(Math.floor(random() * 2 ** 32));
 }
 
+const scratch = new BigUint64Array(1);
+const halves = new Uint32Array(scratch.buffer);
+const [highIndex, lowIndex] = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1 ? [1, 0] : [0, 1];
+
+/** The upper and the lower 32 bits, without making another BigInt. */
+export function high(hash: bigint): number {
+  scratch[0] = hash;
+  return halves[highIndex] as number;
+}
+
+export function low(hash: bigint): number {
+  scratch[0] = hash;
+  return halves[lowIndex] as number;
+}

@@ -1,5 +1,6 @@
 // What a load-balancing policy is. One file a policy, one line in builtin.ts; applications may pass their own.
 import type { DescMessage } from '@weft/xds-api/protobuf';
+import type { HostCandidates } from './override-hosts.js';
 import type { Host, LoadTracker } from '../upstream/host.js';
 
 export type { AttemptTracker, HeaderLookup } from '../upstream/attempt-tracker.js';
@@ -35,8 +36,21 @@ export interface TrackerContext extends LoadBalancerContext {
   setTimeout(run: () => void, ms: number): { cancel(): void };
   /** Of all priorities, now. */
   hosts(): readonly Host[];
+  /** Load reports that a gRPC host sends by itself, about as often as asked for. Absent where nothing can open such streams. */
+  readonly loadReports?: ((host: Host, periodMs: number, onReport: (report: LoadReport) => void) => { close(): void }) | undefined;
   /** What the policy knows of hosts has changed: pickers are to be made anew. */
   changed(): void;
+}
+
+/** What a host says of its own load (ORCA). */
+export interface LoadReport {
+  readonly cpuUtilization: number;
+  readonly applicationUtilization: number;
+  /** Requests and errors a second. */
+  readonly rps: number;
+  readonly eps: number;
+  /** `cpu_utilization`, `mem_utilization`, `application_utilization`, `named_metrics.NAME`, `utilization.NAME`. */
+  metric(name: string): number | undefined;
 }
 
 /** Lives as long as its cluster; sees one flat list of available hosts. Priorities, localities, subsets and panic are around it. */
@@ -69,6 +83,8 @@ export interface PickContext {
   metadataMatch?: Readonly<Record<string, unknown>>;
   /** A host that is to be taken, whatever the policy says, where it can be (session affinity). */
   overrideHost?: OverrideHost;
+  /** Hosts that attempts are to go to in turn, as far as the cluster has them. */
+  candidates?: HostCandidates;
 }
 
 export interface OverrideHost {

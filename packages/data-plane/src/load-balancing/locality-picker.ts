@@ -23,14 +23,19 @@ export function localityPicker(localities: readonly LocalityHosts[], usable: (ho
   return { pick: (context) => scheduler.pick()?.picker.pick(context) };
 }
 
-/** For policies by hash: each usable host's share of its locality's weight. */
-export function localityScaledWeights(localities: readonly LocalityHosts[], usable: (host: Host) => boolean, overprovisioning: number): Map<Host, number> {
-  const weights = new Map<Host, number>();
-  for (const { hosts, weight } of usableLocalities(localities, usable, overprovisioning)) {
-    const total = hosts.reduce((sum, host) => sum + host.config.weight, 0);
-    for (const host of hosts) weights.set(host, (weight * host.config.weight) / total);
+/**
+ * For policies by hash: each host's share, by its locality's weight and its own. Availability does not change them, and the weight of a
+ * locality without usable hosts goes to nobody (Envoy): keys of the others stay where they are.
+ */
+export function localityShares(localities: readonly LocalityHosts[], usable: (host: Host) => boolean): Map<Host, number> {
+  const shares = new Map<Host, number>();
+  const sum = localities.reduce((total, { weight }) => total + weight, 0);
+  for (const { hosts, weight } of localities) {
+    const chosen = hosts.filter(usable);
+    const total = chosen.reduce((own, host) => own + host.config.weight, 0);
+    for (const host of chosen) shares.set(host, (host.config.weight * (weight / sum)) / total);
   }
-  return weights;
+  return shares;
 }
 
 function usableLocalities(localities: readonly LocalityHosts[], usable: (host: Host) => boolean, overprovisioning: number): { locality: LocalityHosts; hosts: Host[]; weight: number }[] {

@@ -1,28 +1,31 @@
 // Zone-aware routing (Envoy): callers send what their own zone can carry to it, and the rest to zones that have more hosts than
 // callers. "Callers" are the hosts of the local cluster, of which this process is one.
+import type { ZoneAwareConfig } from '../resource/balancing-config.js';
 import type { Host } from '../upstream/host.js';
 import type { Picker } from './load-balancer.js';
 import type { LocalityHosts } from './locality-picker.js';
-
-export interface ZoneAwareConfig {
-  /** Percent of the requests. */
-  routingEnabled: number;
-  minClusterSize: number;
-  /** No host rather than any host where too few are usable. */
-  failTrafficOnPanic: boolean;
-}
 
 interface ZoneAwareMessage {
   routingEnabled?: { value: number } | undefined;
   minClusterSize?: bigint | undefined;
   failTrafficOnPanic: boolean;
+  forceLocalityDirectRouting?: boolean;
+  forceLocalZone?: { minSize?: number | undefined } | undefined;
+  localityBasis?: number;
 }
 
 /** Both messages of that name have these fields. Throws where a value is invalid. */
-export function zoneAwareConfig({ routingEnabled, minClusterSize, failTrafficOnPanic }: ZoneAwareMessage): ZoneAwareConfig {
+export function zoneAwareConfig({ routingEnabled, minClusterSize, failTrafficOnPanic, forceLocalityDirectRouting, forceLocalZone, localityBasis }: ZoneAwareMessage): ZoneAwareConfig {
   const percent = routingEnabled?.value ?? 100;
   if (!(percent >= 0 && percent <= 100)) throw new Error(`zone_aware_lb_config.routing_enabled must be 0 to 100, is ${percent}`);
-  return { routingEnabled: percent, minClusterSize: Number(minClusterSize ?? 6n), failTrafficOnPanic };
+  const forceLocalMinSize = forceLocalZone ? (forceLocalZone.minSize ?? 1) : forceLocalityDirectRouting ? 1 : undefined;
+  return {
+    routingEnabled: percent,
+    minClusterSize: Number(minClusterSize ?? 6n),
+    failTrafficOnPanic,
+    ...(forceLocalMinSize !== undefined && { forceLocalMinSize }),
+    ...(localityBasis === 1 && { byWeight: true }),
+  };
 }
 
 /** The cluster of which this process is a host. */
@@ -51,20 +54,25 @@ const none: Picker = { pick: () => undefined };
 export function zoneAwarePicker(localities: readonly LocalityHosts[], all: Picker, options: ZoneAwareOptions): Picker {
   const { config, local, usable, random } = options;
   const zones = ownFirst(localities, local.locality).map((locality) => ({ locality, hosts: locality.hosts.filter(usable) }));
-  const upstream = zones.reduce((sum, { hosts }) => sum + hosts.length, 0);
-  const callers = local.localities().map((locality) => ({ key: locality.key, count: locality.hosts.filter(usable).length, total: locality.hosts.length }));
-  const usableCallers = callers.reduce((sum, { count }) => sum + count, 0);
+  const healthy = zones.reduce((sum, { hosts }) => sum + hosts.length, 0);
+  const callers = local.localities().map((locality) => ({ key: locality.key, hosts: locality.hosts.filter(usable), total: locality.hosts.length }));
   const total = callers.reduce((sum, zone) => sum + zone.total, 0);
-  if (zones.length < 2 || upstream < config.minClusterSize || total === 0) return all;
+  if (zones.length < 2 || healthy < config.minClusterSize || total === 0) return all;
   // Too few of the callers are known to be well: how the load is spread among zones is not known.
+  const usableCallers = callers.reduce((sum, { hosts }) => sum + hosts.length, 0);
   const otherwise = (100 * usableCallers) / total < options.panicThreshold ? (config.failTrafficOnPanic ? none : all) : undefined;
+  const size = config.byWeight ? (hosts: readonly Host[]) => hosts.reduce((sum, host) => sum + host.config.weight, 0) : (hosts: readonly Host[]) => hosts.length;
+  const sizeHere = zones.reduce((sum, { hosts }) => sum + size(hosts), 0);
+  const sizeOfCallers = callers.reduce((sum, { hosts }) => sum + size(hosts), 0);
   const shares = zones.map(({ locality, hosts }) => ({
-    here: Math.floor((10_000 * hosts.length) / upstream),
-    callers: usableCallers === 0 || hosts.length === 0 ? 0 : Math.floor((10_000 * (callers.find(({ key }) => key === locality.key)?.count ?? 0)) / usableCallers),
+    here: Math.floor((10_000 * size(hosts)) / sizeHere),
+    callers: sizeOfCallers === 0 || hosts.length === 0 ? 0 : Math.floor((10_000 * size(callers.find(({ key }) => key === locality.key)?.hosts ?? [])) / sizeOfCallers),
   }));
-  const own = zones[0]?.locality.key === local.locality && (zones[0]?.hosts.length ?? 0) > 0 ? shares[0] : undefined;
+  const hostsOfOwn = zones[0]?.locality.key === local.locality ? (zones[0]?.hosts.length ?? 0) : 0;
+  const own = hostsOfOwn > 0 ? shares[0] : undefined;
   const pickers = zones.map(({ locality, hosts }) => (hosts.length === 0 ? none : options.pickerOf(locality, hosts)));
-  const choose = own && own.here >= own.callers ? () => 0 : residual(shares, own, random);
+  const direct = own && (own.here >= own.callers || hostsOfOwn >= (config.forceLocalMinSize ?? Infinity));
+  const choose = direct ? () => 0 : residual(shares, own, random);
   const enabled = config.routingEnabled;
   return {
     pick(context) {

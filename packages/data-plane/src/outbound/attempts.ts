@@ -2,6 +2,7 @@
 // The rules are those of Envoy's router (source/common/router/router.cc).
 import type { Clock, Timer } from '@weft/spiffe';
 import type { PickContext } from '../load-balancing/load-balancer.js';
+import { hostCandidates, type HostCandidates } from '../load-balancing/override-hosts.js';
 import type { ForwardActionConfig } from '../resource/route-config.js';
 import { rewriteForHost, type SelectedRoute } from '../route/route-table.js';
 import type { LocalReply } from '../stream/local-reply.js';
@@ -60,6 +61,8 @@ interface Reason {
   readonly timedOut?: boolean;
 }
 
+const noCandidates: HostCandidates = { next: () => undefined };
+
 export class Attempts implements AttemptOwner {
   readonly #owner: AttemptsOwner;
   readonly #services: AttemptServices;
@@ -68,6 +71,7 @@ export class Attempts implements AttemptOwner {
   #current: UpstreamRequest | undefined;
   /** Hedging: their per-try timeout started another attempt, but they may still be the first to answer. */
   #late: UpstreamRequest[] | undefined;
+  #candidates: HostCandidates | undefined;
   #backoffTimer: Timer | undefined;
   /** What was sent on cannot be taken back. */
   #committed = false;
@@ -121,6 +125,7 @@ export class Attempts implements AttemptOwner {
     if (retry) retry.constrain(context);
     // Of the first attempt only, as in Envoy: a retry is there to find another host.
     if (info.overrideHost && info.attempts === 0) context.overrideHost = info.overrideHost;
+    if (cluster.config.overrideHosts) context.candidates = this.#candidates ??= hostCandidates(cluster.config.overrideHosts, this.#plan.head, info) ?? noCandidates;
     const chosen = cluster.choose(context);
     if (!(chosen instanceof Host)) {
       // A full cluster is no answer while another attempt may bring one.

@@ -63,7 +63,7 @@ export class UpstreamRequest implements UpstreamAttempt {
     cluster.begin(host, priority);
     const track = cluster.tracker?.begin(host);
     this.#track = track;
-    this.onFirstData = track?.firstData && (() => track.firstData!());
+    this.onFirstData = track?.firstData && (() => track.firstData!(performance.now() - this.#startTime));
     this.onTrailers = track?.trailers && ((trailers) => track.trailers!(trailers));
   }
 

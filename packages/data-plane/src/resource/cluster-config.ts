@@ -1,4 +1,5 @@
 // Cluster and ClusterLoadAssignment, decoded. Durations are milliseconds.
+import type { OverrideHostSource, SubsetConfig, ZoneAwareConfig } from './balancing-config.js';
 import type { DestinationService, WorkloadInfo } from '../stream/stream-info.js';
 import type { StringMatcherConfig } from './matcher-config.js';
 import type { HeaderMutationConfig } from './route-config.js';
@@ -39,6 +40,13 @@ export interface ClusterConfig {
   healthyPanicThreshold: number;
   overprovisioningFactor: number;
   localityWeighted: boolean;
+  /** Undefined: Envoy's defaults, where a local cluster is known. */
+  zoneAware?: ZoneAwareConfig;
+  subsets?: SubsetConfig;
+  /** Where attempts find the names of the hosts that they are to go to. */
+  overrideHosts?: readonly OverrideHostSource[];
+  /** Of a host that a filter asks for. Undefined: unknown, healthy, degraded. */
+  overrideHostStatus?: readonly HealthStatus[];
   closeConnectionsOnHostHealthFailure: boolean;
   service?: DestinationService;
   metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>;

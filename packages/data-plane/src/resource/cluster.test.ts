@@ -79,7 +79,6 @@ describe('clusters', () => {
     ['with a connect timeout of 0', cluster({ connectTimeout: {} }), 'connect_timeout: must be greater than 0'],
     ['with a policy that is wrong', cluster({ loadBalancingPolicy: { policies: [policy(packAny(LeastRequestSchema, { choiceCount: 1 }))] } }), 'load_balancing_policy: choice_count must be 2 or more, not 1'],
     ['with an unknown lb_policy', cluster({ lbPolicy: 77 as never }), 'lb_policy: lb_policy 77 is not supported'],
-    ['with subsets of hosts', cluster({ lbSubsetConfig: {} }), 'lb_subset_config: not supported'],
     ['with network filters', cluster({ filters: [{ name: 'x' }] }), 'filters: not supported'],
     ['with limits per host', cluster({ circuitBreakers: { perHostThresholds: [{}] } }), 'circuit_breakers.per_host_thresholds: not supported'],
     ['with a retry budget that is no number', cluster({ circuitBreakers: { thresholds: [{ retryBudget: { budgetPercent: { value: Number.NaN } } }] } }), 'circuit_breakers.thresholds[0].retry_budget.budget_percent: must be 0 to 100'],

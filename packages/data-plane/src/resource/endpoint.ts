@@ -157,7 +157,7 @@ const healthNames: Readonly<Record<number, HealthStatus>> = {
 };
 
 // A status of a newer Envoy: certainly not one under which it is sent traffic.
-function healthOf(status: Health): HealthStatus {
+export function healthOf(status: Health): HealthStatus {
   return healthNames[status] ?? 'unhealthy';
 }
 

@@ -6,7 +6,7 @@ export interface AttemptTracker {
   /** The response's head, as it came. */
   head?(head: ResponseHead): void;
   /** The first bytes of the response's body, or its first message. */
-  firstData?(): void;
+  firstData?(elapsedMs: number): void;
   /** Trailers; for a gRPC response of only trailers they are its head. */
   trailers?(trailers: HeaderLookup): void;
   /** Exactly once. */

@@ -13,7 +13,9 @@ import { Cluster } from './cluster.js';
 import { builtinClusterTypes } from './cluster-type/builtin.js';
 import type { ClusterType, ClusterTypeContext } from './cluster-type/cluster-type.js';
 import type { HealthProber } from './health/health-probe.js';
+import type { BalancingContext } from './cluster-balancing.js';
 import type { ClusterHandle, ClusterState } from './cluster-handle.js';
+import { FollowedLocalCluster, type LocalClusterOptions } from './local-cluster.js';
 
 export type { ClusterHandle, ClusterState };
 
@@ -28,6 +30,9 @@ export interface ClusterManagerOptions {
   prober?: HealthProber;
   /** The same that `clusterType` parses with. */
   loadBalancers: readonly LoadBalancerFactory[];
+  /** The cluster that this process is a host of, and where it is: for zone-aware routing. */
+  ownCluster?: LocalClusterOptions | undefined;
+  loadReports?: BalancingContext['loadReports'];
   /** Default: the system's resolver. */
   resolve?: (hostname: string) => Promise<readonly string[]>;
 }
@@ -35,9 +40,12 @@ export interface ClusterManagerOptions {
 export class ClusterManager {
   readonly #options: ClusterManagerOptions;
   readonly #entries = new Map<string, ClusterEntry>();
+  readonly #localCluster: FollowedLocalCluster | undefined;
 
   constructor(options: ClusterManagerOptions) {
     this.#options = options;
+    const { ownCluster: own } = options;
+    this.#localCluster = own && new FollowedLocalCluster(own, () => this.acquire(own.name));
   }
 
   acquire(name: string): ClusterHandle {
@@ -50,6 +58,11 @@ export class ClusterManager {
     return handle(entry, () => {
       this.#entries.delete(name);
     });
+  }
+
+  /** Where its clusters balance by zone; the local cluster itself does not, for it is only looked at. */
+  localClusterFor(name: string): FollowedLocalCluster | undefined {
+    return name === this.#options.ownCluster?.name ? undefined : this.#localCluster;
   }
 
   /** The way from one cluster through aggregates back to `target`, where the members listed lead there. */
@@ -173,7 +186,7 @@ class ClusterEntry {
     if (this.cluster instanceof AggregateCluster) this.#retire();
     const known = this.cluster as Cluster | undefined;
     known?.update(config);
-    const cluster: Cluster = known ?? new Cluster(config, this.#options, () => {
+    const cluster: Cluster = known ?? new Cluster(config, { ...this.#options, localCluster: this.#manager.localClusterFor(this.name) }, () => {
       if (this.cluster === cluster) this.#become('ready');
     });
     this.cluster = cluster;

@@ -1,43 +1,37 @@
 // One cluster as requests see it: chooses hosts, counts what runs, learns from outcomes. Its endpoints come from a cluster
 // type; configuration and endpoints change in place, so that snapshots which hold it need not be made anew.
-import type { Clock } from '@weft/spiffe';
-import type { LoadBalancer, LoadBalancerContext, LoadBalancerFactory, LoadTracker, PickContext, Picker } from '../load-balancing/load-balancer.js';
+import type { PickContext, Picker } from '../load-balancing/load-balancer.js';
 import type { PriorityAvailability } from '../load-balancing/panic.js';
-import { availabilityOf, PriorityPicker } from '../load-balancing/priority-picker.js';
-import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.js';
+import { availabilityOf, type PriorityHosts } from '../load-balancing/priority-picker.js';
+import type { ClusterConfig, EndpointsConfig, HealthStatus } from '../resource/cluster-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { Logger } from '../telemetry/logger.js';
+import { ClusterBalancing, type BalancingContext } from './cluster-balancing.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { HealthChecker } from './health/health-checker.js';
 import type { HealthProber } from './health/health-probe.js';
-import type { Host } from './host.js';
+import type { Host, LoadTracker } from './host.js';
 import { HostSet } from './host-set.js';
 import { OutlierDetector } from './outlier-detector.js';
 import type { AttemptOutcome, ChooseContext, RoutePriority, UpstreamCluster } from './upstream-cluster.js';
 import { dropOverload, noHealthyUpstream, overflow } from './upstream-replies.js';
 
-export interface ClusterContext {
-  clock: Clock;
-  random(): number;
+export interface ClusterContext extends BalancingContext {
   logger: Logger;
   /** How hosts are asked whether they are well; without it health checks are not made and hosts count as healthy (tests). */
   prober?: HealthProber;
-  /** All that `clusterType` parses with; read when a cluster is made. */
-  loadBalancers: readonly LoadBalancerFactory[];
 }
+
+const usableStatuses: readonly HealthStatus[] = ['unknown', 'healthy', 'degraded'];
 
 export class Cluster implements UpstreamCluster {
   readonly name: string;
   readonly #context: ClusterContext;
   readonly #hostSet: HostSet;
   readonly #breaker: CircuitBreaker;
-  readonly #balancing: LoadBalancerContext;
+  readonly #balancing: ClusterBalancing;
   #config: ClusterConfig;
   #endpoints: EndpointsConfig | undefined;
-  #factory: LoadBalancerFactory;
-  #tracker: LoadTracker | undefined;
-  #balancers = new Map<string, LoadBalancer>();
-  #picker: PriorityPicker;
   #availability: readonly PriorityAvailability[] | undefined;
   #outliers: OutlierDetector | undefined;
   #health: HealthChecker | undefined;
@@ -46,6 +40,7 @@ export class Cluster implements UpstreamCluster {
   #hadTraffic = false;
   readonly #onReady: () => void;
   #closed = false;
+  readonly #listeners = new Set<() => void>();
 
   /** Throws where the load-balancing policy is not known. `onReady`: called when `ready` becomes true by itself, after the first health checks. */
   constructor(config: ClusterConfig, context: ClusterContext, onReady: () => void = () => undefined) {
@@ -55,10 +50,7 @@ export class Cluster implements UpstreamCluster {
     this.#context = context;
     this.#hostSet = new HostSet(this);
     this.#breaker = new CircuitBreaker(config);
-    this.#balancing = { random: context.random, now: () => context.clock.now(), activeRequests: () => this.#breaker.active('default') + this.#breaker.active('high') };
-    this.#factory = this.#findFactory(config);
-    this.#tracker = this.#makeTracker();
-    this.#picker = this.#makePicker();
+    this.#balancing = new ClusterBalancing(this, config, context);
     this.#outliers = this.#makeOutliers();
     this.#health = this.#makeHealthChecker();
   }
@@ -68,7 +60,7 @@ export class Cluster implements UpstreamCluster {
   }
 
   get tracker(): LoadTracker | undefined {
-    return this.#tracker;
+    return this.#balancing.tracker;
   }
 
   /** Its endpoints are known, though there may be none, and were checked once where there are health checks. */
@@ -80,17 +72,30 @@ export class Cluster implements UpstreamCluster {
     return this.#hostSet.all;
   }
 
+  get priorities(): readonly PriorityHosts[] {
+    return this.#hostSet.priorities;
+  }
+
+  get overprovisioning(): number {
+    return this.#endpoints?.overprovisioningFactor ?? this.#config.overprovisioningFactor;
+  }
+
+  /** Attempts that run or wait. */
+  get activeRequests(): number {
+    return this.#breaker.active('default') + this.#breaker.active('high');
+  }
+
+  /** Called when hosts or their health changed. Returns the way to stop. */
+  subscribe(changed: () => void): () => void {
+    this.#listeners.add(changed);
+    return () => void this.#listeners.delete(changed);
+  }
+
   /** Takes a new configuration; hosts and what runs stay. Throws, changing nothing, where the policy is not known. */
   update(config: ClusterConfig): void {
     const before = this.#config;
-    const otherPolicy = !same(before.loadBalancing, config.loadBalancing);
-    if (otherPolicy) this.#factory = this.#findFactory(config);
+    this.#balancing.update(config, !same(before.loadBalancing, config.loadBalancing));
     this.#config = config;
-    if (otherPolicy) {
-      this.#balancers = new Map();
-      this.#tracker?.close?.();
-      this.#tracker = this.#makeTracker();
-    }
     this.#breaker.update(config);
     if (!same(before.outlierDetection, config.outlierDetection)) {
       this.#outliers?.close();
@@ -105,7 +110,7 @@ export class Cluster implements UpstreamCluster {
     }
     // Connections made under other TLS or protocol settings must not carry further requests.
     if (!same(transportSettings(before), transportSettings(config))) for (const host of this.hosts) closeTransports(host);
-    this.#picker = this.#makePicker();
+    this.#refresh();
   }
 
   setEndpoints(endpoints: EndpointsConfig): void {
@@ -119,7 +124,7 @@ export class Cluster implements UpstreamCluster {
     this.#health?.sync(this.hosts, (host) => before.has(host));
     this.#settled ||= this.#health === undefined || this.#health.settled;
     this.#closeUnhealthy(this.hosts);
-    this.#picker = this.#makePicker();
+    this.#refresh();
   }
 
   choose(context: ChooseContext): Host | LocalReply {
@@ -127,18 +132,18 @@ export class Cluster implements UpstreamCluster {
       if (Math.floor(this.#context.random() * denominator) < numerator) return dropOverload(category);
     }
     if (!this.#breaker.allows(context.priority)) return overflow();
-    return this.#pick(context, this.#picker) ?? noHealthyUpstream(this.#whyNone());
+    return this.#choose(context, this.#balancing.picker) ?? noHealthyUpstream(this.#whyNone());
   }
 
   /** For aggregate clusters: what its priorities can carry. Another object whenever hosts or their health changed. */
   get availability(): readonly PriorityAvailability[] {
-    return (this.#availability ??= this.#hostSet.priorities.map((hosts) => ({ ...availabilityOf(hosts), overprovisioning: this.#overprovisioning })));
+    return (this.#availability ??= this.#hostSet.priorities.map((hosts) => ({ ...availabilityOf(hosts), overprovisioning: this.overprovisioning })));
   }
 
   /** For aggregate clusters, which chose one of its priorities. No drops: the router asks the aggregate cluster for those, as in Envoy. */
   chooseAt(priority: number, degraded: boolean, context: ChooseContext): Host | LocalReply {
-    const picker = this.#picker;
-    const host = this.#pick(context, { pick: (pickContext) => picker.pickAt(priority, degraded, pickContext) });
+    const { picker } = this.#balancing;
+    const host = this.#choose(context, { pick: (pickContext) => picker.pickAt(priority, degraded, pickContext) });
     if (!host) return noHealthyUpstream(this.#whyNone());
     return this.#breaker.allows(context.priority) ? host : overflow();
   }
@@ -175,13 +180,30 @@ export class Cluster implements UpstreamCluster {
     this.#closed = true;
     this.#outliers?.close();
     this.#outliers = undefined;
-    this.#tracker?.close?.();
+    this.#balancing.close();
     this.#health?.close({ keepHealth: true });
     this.#health = undefined;
     for (const host of this.hosts) {
       host.removed = true;
       if (host.activeRequests === 0) closeTransports(host);
     }
+  }
+
+  /** What filters and the override_host policy ask for comes before the policy. */
+  #choose(context: PickContext, picker: Picker): Host | undefined {
+    const { overrideHost, candidates } = context;
+    if (overrideHost) {
+      const host = this.#hostSet.get(overrideHost.address);
+      if (host && (this.#config.overrideHostStatus ?? usableStatuses).includes(statusOf(host))) return host;
+      if (overrideHost.strict) return undefined;
+    }
+    if (candidates) {
+      for (let address = candidates.next(); address !== undefined; address = candidates.next()) {
+        const host = this.#hostSet.get(address);
+        if (host) return host;
+      }
+    }
+    return this.#pick(context, picker);
   }
 
   /** Hosts that earlier attempts used, or that the retry's predicates are against: picked anew a few times, then taken after all. */
@@ -203,46 +225,10 @@ export class Cluster implements UpstreamCluster {
     return `none of the ${hosts.length} endpoints of ${name} can be chosen (${unhealthy} unhealthy, ${ejected} ejected)`;
   }
 
-  #makePicker(): PriorityPicker {
-    const used = new Map<string, LoadBalancer>();
-    const { healthyPanicThreshold, localityWeighted, loadBalancing } = this.#config;
+  #refresh(): void {
     this.#availability = undefined;
-    const picker = new PriorityPicker(this.#hostSet.priorities, {
-      overprovisioning: this.#overprovisioning,
-      panicThreshold: healthyPanicThreshold,
-      localityWeighted,
-      hashBased: this.#factory.hashBased === true,
-      random: this.#context.random,
-      balancer: (key) => {
-        const balancer = this.#balancers.get(key) ?? this.#factory.create(loadBalancing.config, this.#balancing, this.#tracker);
-        used.set(key, balancer);
-        return balancer;
-      },
-    });
-    // A pool that is empty for a moment keeps its state; one whose locality or priority is gone is forgotten.
-    for (const [key, balancer] of this.#balancers) if (!used.has(key) && this.#isCurrent(key)) used.set(key, balancer);
-    this.#balancers = used;
-    return picker;
-  }
-
-  get #overprovisioning(): number {
-    return this.#endpoints?.overprovisioningFactor ?? this.#config.overprovisioningFactor;
-  }
-
-  #isCurrent(key: string): boolean {
-    const [priority, , ...locality] = key.split('/');
-    const hosts = this.#hostSet.priorities[Number(priority)];
-    return hosts !== undefined && (locality.length === 0 || hosts.localities.some((candidate) => candidate.key === locality.join('/')));
-  }
-
-  #makeTracker(): LoadTracker | undefined {
-    const { clock } = this.#context;
-    return this.#factory.createTracker?.(this.#config.loadBalancing.config, {
-      ...this.#balancing,
-      setTimeout: (run, ms) => clock.setTimeout(run, ms),
-      hosts: () => this.hosts,
-      changed: () => (this.#picker = this.#makePicker()),
-    });
+    this.#balancing.refresh();
+    for (const changed of this.#listeners) changed();
   }
 
   #makeOutliers(): OutlierDetector | undefined {
@@ -257,7 +243,7 @@ export class Cluster implements UpstreamCluster {
       hosts: () => this.hosts,
       onChange: (hosts) => {
         this.#closeUnhealthy(hosts);
-        this.#picker = this.#makePicker();
+        this.#refresh();
       },
     });
   }
@@ -284,19 +270,18 @@ export class Cluster implements UpstreamCluster {
     if (healthy) host.availableSince = this.#context.clock.now();
     if (host.leaving && host.checkFailed && this.#endpoints) return this.setEndpoints(this.#endpoints);
     this.#closeUnhealthy([host]);
-    this.#picker = this.#makePicker();
+    this.#refresh();
   }
 
   #closeUnhealthy(hosts: readonly Host[]): void {
     if (!this.#config.closeConnectionsOnHostHealthFailure) return;
     for (const host of hosts) if (!host.available && !host.degraded) closeTransports(host);
   }
+}
 
-  #findFactory({ loadBalancing }: ClusterConfig): LoadBalancerFactory {
-    const factory = this.#context.loadBalancers.find(({ name }) => name === loadBalancing.policy);
-    if (!factory) throw new Error(`cluster ${this.name}: load-balancing policy ${loadBalancing.policy} is not known`);
-    return factory;
-  }
+function statusOf(host: Host): HealthStatus {
+  if (host.ejected || host.checkFailed) return 'unhealthy';
+  return host.checkDegraded ? 'degraded' : host.config.health;
 }
 
 /** Requests in flight finish; the next request makes new connections. */

@@ -18,6 +18,11 @@ export class HostSet {
     return this.#all;
   }
 
+  /** Of any priority, by `IP:port`. */
+  get(key: string): Host | undefined {
+    return this.#byKey.get(key);
+  }
+
   /** By priority, 0 first. */
   get priorities(): readonly PriorityHosts[] {
     return this.#priorities;

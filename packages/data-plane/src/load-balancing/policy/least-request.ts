@@ -1,10 +1,10 @@
-import { fromBinary } from '@weft/xds-api/protobuf';
 import { LeastRequest_SelectionMethod, LeastRequestSchema } from '@weft/xds-api/load-balancing';
 import type { Host } from '../../upstream/host.js';
 import { startedEdf } from '../edf-scheduler.js';
 import { weightsAreEqual } from '../host-weights.js';
 import type { LoadBalancerFactory } from '../load-balancer.js';
 import { localityConfig, type LocalityAwareConfig } from './locality-config.js';
+import { readMessage } from './read-message.js';
 import { parseSlowStart, SlowStart, type SlowStartConfig } from './slow-start.js';
 
 export interface LeastRequestConfig extends LocalityAwareConfig {
@@ -22,7 +22,7 @@ export const leastRequest: LoadBalancerFactory<LeastRequestConfig> = {
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest',
   messages: [LeastRequestSchema],
   parse(value) {
-    const message = fromBinary(LeastRequestSchema, value);
+    const message = readMessage(LeastRequestSchema, value);
     const choiceCount = message.choiceCount ?? 2;
     const activeRequestBias = message.activeRequestBias?.defaultValue ?? 1;
     if (choiceCount < 2) throw new Error(`choice_count must be 2 or more, not ${choiceCount}`);

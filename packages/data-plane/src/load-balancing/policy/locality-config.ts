@@ -1,14 +1,22 @@
-// What policies say about localities besides choosing hosts.
-import type { LocalityLbConfig } from '@weft/xds-api/load-balancing';
+// What policies say besides choosing hosts: localities, and what consistent hashing has in common.
+import type { ConsistentHashingLbConfig, LocalityLbConfig } from '@weft/xds-api/load-balancing';
+import type { ConsistentHashConfig } from '../consistent-hash.js';
+import type { ZoneAwareConfig } from '../../resource/balancing-config.js';
+import { zoneAwareConfig } from '../zone-aware-picker.js';
 
-/** Read by `resolveLoadBalancing`: locality weights are to be used. */
+/** Read by `resolveLoadBalancing`. */
 export interface LocalityAwareConfig {
+  /** Locality weights are to be used. */
   localityWeighted: boolean;
+  /** Requests are to stay in the own zone as far as it can carry them. */
+  zoneAware?: ZoneAwareConfig;
 }
 
-/** Zone-aware routing needs a local cluster, which Weft does not have: Envoy without one balances over all zones, and so do we. */
 export function localityConfig(config: LocalityLbConfig | undefined): LocalityAwareConfig {
   const { case: kind, value } = config?.localityConfigSpecifier ?? { case: undefined };
-  if (kind === 'zoneAwareLbConfig' && value.failTrafficOnPanic) throw new Error('locality_lb_config.zone_aware_lb_config.fail_traffic_on_panic is not supported');
-  return { localityWeighted: kind === 'localityWeightedLbConfig' };
+  return { localityWeighted: kind === 'localityWeightedLbConfig', ...(kind === 'zoneAwareLbConfig' && { zoneAware: zoneAwareConfig(value) }) };
+}
+
+export function consistentOf(config: Pick<ConsistentHashingLbConfig, 'useHostnameForHashing' | 'hashBalanceFactor'> | undefined): Partial<ConsistentHashConfig> {
+  return { useHostname: config?.useHostnameForHashing === true, ...(config?.hashBalanceFactor !== undefined && { hashBalanceFactor: config.hashBalanceFactor }) };
 }

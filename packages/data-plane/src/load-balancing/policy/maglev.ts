@@ -1,20 +1,20 @@
-import { fromBinary } from '@weft/xds-api/protobuf';
 import { MaglevSchema } from '@weft/xds-api/load-balancing';
 import { loadXxh64, xxh64 } from '../../route/xxh64.js';
-import { hashLoadBalancer, type HashTable, type WeightedHost } from '../consistent-hash.js';
+import { consistentHashConfig, hashLoadBalancer, high, low, type ConsistentHashConfig } from '../consistent-hash.js';
+import type { HashTable, WeightedHost } from '../hash-table.js';
 import type { LoadBalancerFactory } from '../load-balancer.js';
-import type { LocalityAwareConfig } from './locality-config.js';
+import { consistentOf, type LocalityAwareConfig } from './locality-config.js';
+import { readMessage } from './read-message.js';
 
-export interface MaglevConfig extends LocalityAwareConfig {
+export interface MaglevConfig extends LocalityAwareConfig, ConsistentHashConfig {
   /** A prime. */
   tableSize: number;
-  useHostname: boolean;
 }
 
-/** Throws where the size is invalid. */
-export function maglevConfig({ tableSize = 65_537, useHostname = false, localityWeighted = false }: { tableSize?: number; useHostname?: boolean; localityWeighted?: boolean }): MaglevConfig {
+/** Throws where a value is invalid. */
+export function maglevConfig({ tableSize = 65_537, localityWeighted = false, ...consistent }: Partial<MaglevConfig>): MaglevConfig {
   if (tableSize > 5_000_011 || !isPrime(tableSize)) throw new Error(`table_size must be a prime up to 5000011, not ${tableSize}`);
-  return { tableSize, useHostname, localityWeighted };
+  return { tableSize, localityWeighted, ...consistentHashConfig(consistent) };
 }
 
 /** A table in which each host has its share of places; most keep their owner when hosts come and go. */
@@ -24,24 +24,25 @@ export const maglev: LoadBalancerFactory<MaglevConfig> = {
   messages: [MaglevSchema],
   hashBased: true,
   parse(value) {
-    const { tableSize, consistentHashingLbConfig: consistent, localityWeightedLbConfig } = fromBinary(MaglevSchema, value);
-    if (consistent?.hashBalanceFactor !== undefined) throw new Error('hash_balance_factor is not supported');
+    const { tableSize, consistentHashingLbConfig: consistent, localityWeightedLbConfig } = readMessage(MaglevSchema, value);
     return maglevConfig({
       ...(tableSize !== undefined && { tableSize: Number(tableSize) }),
-      useHostname: consistent?.useHostnameForHashing === true,
+      ...consistentOf(consistent),
       localityWeighted: localityWeightedLbConfig !== undefined,
     });
   },
-  create({ tableSize, useHostname }, context) {
+  create(config, context) {
     void loadXxh64();
-    return hashLoadBalancer(useHostname, context, (hosts) => buildTable(hosts, tableSize));
+    return hashLoadBalancer(config, context, (hosts) => buildTable(hosts, config.tableSize));
   },
 };
 
 function buildTable(hosts: readonly WeightedHost[], size: number): HashTable {
   const table = new Int32Array(size).fill(-1);
   const heaviest = hosts.reduce((most, { weight }) => Math.max(most, weight), 0);
-  const entries = hosts.map(({ key, weight }) => ({
+  // By key, whatever order the control plane lists them in: who takes turns first decides who gets a place that two want.
+  const sorted = hosts.toSorted((a, b) => Buffer.compare(Buffer.from(a.key), Buffer.from(b.key)));
+  const entries = sorted.map(({ key, weight }) => ({
     place: Number(xxh64(key) % BigInt(size)),
     skip: Number(xxh64(key, 1n) % BigInt(size - 1)) + 1,
     weight,
@@ -59,11 +60,17 @@ function buildTable(hosts: readonly WeightedHost[], size: number): HashTable {
       filled++;
     }
   }
-  const divisor = BigInt(size);
-  // A refused pick goes far from the first, by changing most of the hash's bits.
+  const upper = 2 ** 32 % size;
   return (hash, reselection) => {
-    const changed = reselection === 0 ? hash : BigInt.asUintN(64, hash ^ (0xffff_ffff_ffff_ffffn - BigInt(reselection) + 1n));
-    return (hosts[table[Number(changed % divisor)] as number] as WeightedHost).host;
+    let top = high(hash);
+    let bottom = low(hash);
+    // A refused pick goes far from the first, by changing most of the hash's bits.
+    if (reselection > 0) {
+      top = ~top >>> 0;
+      bottom = (bottom ^ (2 ** 32 - reselection)) >>> 0;
+    }
+    // hash % size, in two halves: sizes have 23 bits at most, so that nothing leaves the range of exact numbers.
+    return (sorted[table[((top % size) * upper + bottom) % size] as number] as WeightedHost).host;
   };
 }
 

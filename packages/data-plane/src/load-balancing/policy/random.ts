@@ -1,14 +1,14 @@
-import { fromBinary } from '@weft/xds-api/protobuf';
 import { RandomSchema } from '@weft/xds-api/load-balancing';
 import type { LoadBalancerFactory } from '../load-balancer.js';
 import { localityConfig, type LocalityAwareConfig } from './locality-config.js';
+import { readMessage } from './read-message.js';
 
 /** Uniform; endpoint weights are not looked at, as in Envoy. */
 export const random: LoadBalancerFactory<LocalityAwareConfig> = {
   name: 'envoy.load_balancing_policies.random',
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.random.v3.Random',
   messages: [RandomSchema],
-  parse: (value) => localityConfig(fromBinary(RandomSchema, value).localityLbConfig),
+  parse: (value) => localityConfig(readMessage(RandomSchema, value).localityLbConfig),
   create: (_config, context) => ({
     update: (hosts) => ({ pick: () => hosts[Math.floor(context.random() * hosts.length)] }),
   }),

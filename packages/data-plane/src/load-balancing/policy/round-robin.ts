@@ -1,9 +1,9 @@
-import { fromBinary } from '@weft/xds-api/protobuf';
 import { RoundRobinSchema } from '@weft/xds-api/load-balancing';
 import { startedEdf } from '../edf-scheduler.js';
 import { weightOf, weightsAreEqual } from '../host-weights.js';
 import type { LoadBalancerFactory } from '../load-balancer.js';
 import { localityConfig, type LocalityAwareConfig } from './locality-config.js';
+import { readMessage } from './read-message.js';
 import { parseSlowStart, SlowStart, type SlowStartConfig } from './slow-start.js';
 
 export interface RoundRobinConfig extends LocalityAwareConfig {
@@ -16,7 +16,7 @@ export const roundRobin: LoadBalancerFactory<RoundRobinConfig> = {
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin',
   messages: [RoundRobinSchema],
   parse(value) {
-    const message = fromBinary(RoundRobinSchema, value);
+    const message = readMessage(RoundRobinSchema, value);
     return { ...localityConfig(message.localityLbConfig), ...parseSlowStart(message.slowStartConfig) };
   },
   create({ slowStart }, { random, now }) {

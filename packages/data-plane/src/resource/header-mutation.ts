@@ -1,5 +1,6 @@
 // *_headers_to_add and *_headers_to_remove, which four levels of a route configuration have in the same form.
 import { HeaderValueOption_HeaderAppendAction as Action, HeaderValueOptionSchema, HeaderValueSchema, type HeaderValueOption } from '@weft/xds-api/core';
+import { bytesOf } from './value.js';
 import { join, knownFields, type Report } from './report.js';
 import { noMutations, type HeaderMutationConfig, type HeaderMutationsConfig } from './route-config.js';
 
@@ -38,7 +39,7 @@ function addition(option: HeaderValueOption, path: string, report: Report): Head
   const { header, append, appendAction, keepEmptyValue } = option;
   if (!header) report.add(join(path, 'header'), 'is required');
   else report.check(valueFields, header, join(path, 'header'));
-  const value = header?.value || Buffer.from(header?.rawValue ?? []).toString('latin1');
+  const value = header?.value ? bytesOf(header.value) : Buffer.from(header?.rawValue ?? []).toString('latin1');
   // CR, LF and NUL would start another header (or message).
   if (/[\r\n\0]/.test(value)) report.add(join(path, 'header.value'), 'must not hold CR, LF or NUL');
   return {

@@ -51,6 +51,11 @@ describe('route configurations', () => {
     });
   });
 
+  it('hold values of headers as their bytes in UTF-8', () => {
+    const { resource } = types.routes.decode(routes([route({ requestHeadersToAdd: [{ header: { key: 'a', value: '\u00e9' } }] })]));
+    expect(resource.virtualHosts[0]!.routes[0]!.mutations.request.add[0]!.value).toBe('\u00c3\u00a9');
+  });
+
   it('do not take a wrapped false for true', () => {
     expect(actionOf({ hostRewriteSpecifier: { case: 'autoHostRewrite', value: { value: false } } })).not.toHaveProperty('hostRewrite');
   });

@@ -90,3 +90,8 @@ export function servicesOf(metadata: FilterMetadata): { host: string; name: stri
     return { host: text('host'), name: text('name'), namespace: text('namespace') };
   });
 }
+
+/** Text of a configuration as it stands in a header: its UTF-8 bytes, one letter each, which is how headers are held. */
+export function bytesOf(text: string): string {
+  return /[^\0-\x7f]/.test(text) ? Buffer.from(text).toString('latin1') : text;
+}

@@ -3,7 +3,7 @@ import type { ForwardActionConfig, WeightedClusterConfig } from '../resource/rou
 import type { RequestHead } from '../stream/request-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import { randomBelow } from './random-value.js';
-import { requestHeader } from './request-header.js';
+import { firstRequestHeader } from './request-header.js';
 
 type WeightedConfig = Extract<ForwardActionConfig['cluster'], { kind: 'weighted' }>;
 
@@ -34,7 +34,7 @@ export class WeightedClusters {
 
   #number(head: RequestHead, info: StreamInfo): number {
     if (this.#header !== '') {
-      const given = requestHeader(head, this.#header);
+      const given = firstRequestHeader(head, this.#header);
       // Several proxies in a row agree on this number; what is no uint64 falls back to our own.
       if (given !== undefined && /^\d{1,20}$/.test(given)) return Number(BigInt(given) % BigInt(this.#total));
     }

@@ -11,7 +11,7 @@ import { compileHeaderMutation, type HeaderMutation } from './header-mutation.js
 import { compileRedirect } from './redirect.js';
 import { compileRewrite, type HeadRewrite } from './rewrite.js';
 import { compileRequestHash, type RequestHash } from './request-hash.js';
-import { requestHeader } from './request-header.js';
+import { firstRequestHeader } from './request-header.js';
 
 /** What one request does. Shared by all requests on the same route (and weighted cluster), except where a header names the cluster. */
 export interface SelectedRoute {
@@ -70,7 +70,7 @@ export function compileRouteEntry(source: Source): CompiledRoute {
     case 'header': {
       const route = selected(source, undefined, undefined);
       const name = cluster.header.toLowerCase();
-      return { resolve: (head) => ({ ...route, cluster: requestHeader(head, name) || undefined }) };
+      return { resolve: (head) => ({ ...route, cluster: firstRequestHeader(head, name) || undefined }) };
     }
     case 'weighted': {
       const choice = new WeightedClusters(cluster, source.random);
@@ -123,5 +123,7 @@ function compileReply({ action, match }: RouteEntryConfig): ((head: RequestHead)
   if (action.kind === 'redirect') return compileRedirect(match.path, action);
   if (action.kind !== 'direct-response') return undefined;
   const reply: LocalReply = { status: action.status, body: action.body, details: 'direct_response' };
-  return () => reply;
+  // Envoy's answers of these statuses say where they are, like redirects.
+  const located = action.status === 201 || (action.status >= 300 && action.status < 400);
+  return located ? (head) => ({ ...reply, headers: [['location', `${head.scheme}://${head.authority}${head.path}`]] }) : () => reply;
 }

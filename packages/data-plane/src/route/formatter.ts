@@ -2,7 +2,7 @@
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
-import { requestHeader } from './request-header.js';
+import { firstRequestHeader } from './request-header.js';
 
 export type Formatter = (head: RequestHead, info: StreamInfo, response?: ResponseHead) => string;
 
@@ -57,8 +57,8 @@ function truncated(format: Formatter, length: string | undefined): Formatter {
 }
 
 const commands: Readonly<Record<string, Command>> = {
-  REQ: withHeaders((name) => (head) => requestHeader(head, name)),
-  RESP: withHeaders((name) => (_head, _info, response) => (name === ':status' ? response && String(response.status) : response?.headers.joined(name))),
+  REQ: withHeaders((name) => (head) => firstRequestHeader(head, name)),
+  RESP: withHeaders((name) => (_head, _info, response) => (name === ':status' ? response && String(response.status) : response?.headers.get(name))),
   PROTOCOL: plain((_head, info) => info.httpVersion),
   START_TIME: plain((_head, info) => new Date(performance.timeOrigin + info.startTime).toISOString()),
   DOWNSTREAM_REMOTE_ADDRESS: plain((_head, info) => info.downstreamRemoteAddress),
@@ -72,7 +72,8 @@ const commands: Readonly<Record<string, Command>> = {
   ROUTE_NAME: plain((_head, info) => info.routeName),
   RESPONSE_CODE: plain((_head, info, response) => String(response?.status ?? info.status)),
   RESPONSE_CODE_DETAILS: plain((_head, info) => info.responseCodeDetails),
-  RESPONSE_FLAGS: plain((_head, info) => info.flags.join(',')),
+  // Envoy writes `-` for none.
+  RESPONSE_FLAGS: plain((_head, info) => info.flags.join(',') || '-'),
 };
 
 function plain(format: Formatter): Command {

@@ -27,6 +27,19 @@ describe('header edits', () => {
     expect([...headers]).toEqual([['x', 'new'], ['y', 'was ']]);
   });
 
+  it('overwrite before they add, and look for a header before either', () => {
+    const add = [...edits({ x: '1' }).add, ...edits({ y: '2' }, [], 'add-if-absent').add, ...edits({ y: '3' }, [], 'add-if-absent').add, ...edits({ x: '4' }, [], 'overwrite-if-exists-or-add').add, ...edits({ z: '5' }, [], 'overwrite-if-exists').add];
+    const { headers } = edited({ add: [...add, ...edits({ z: '6' }).add], remove: [] }, { x: 'old' });
+    expect([...headers]).toEqual([['x', '4'], ['x', '1'], ['y', '2'], ['y', '3'], ['z', '6']]);
+  });
+
+  it('read the first value of a header that is there twice, and - where a response has no flag', () => {
+    const config = edits({ y: '%REQ(x)%' });
+    expect(edited(config, { x: ['1', '2'] }).headers.get('y')).toBe('1');
+    const response = { status: 200, headers: HeaderMap.from({ x: ['a', 'b'] }) };
+    expect(['%RESP(x)%', '%RESPONSE_FLAGS%'].map((text) => compileFormatter(text)(requestHead(), streamInfo(), response))).toEqual(['a', '-']);
+  });
+
   it('leave out what is empty unless it is to be kept', () => {
     const keep: HeaderMutationConfig = { add: [{ name: 'x', value: '%REQ(none)%', action: 'append-if-exists-or-add', keepEmpty: true }], remove: [] };
     expect(edited(keep).headers.get('x')).toBe('');
@@ -61,8 +74,8 @@ describe('substitutions', () => {
   });
   const response = { status: 201, headers: new HeaderMap(['x', 'r1', 'x', 'r2']) };
   it.each([
-    ['plain', 'plain'], ['50%%', '50%'], ['%REQ(X)%', '1,2'], ['%REQ(none?X)%', '1,2'], ['%REQ(X?none)%', '1,2'], ['%REQ(X):2%', '1,'], ['[%REQ(none)%]', '[]'], ['%REQ(:path)%', '/a?b'], ['%REQ(:AUTHORITY)%', 'payments'],
-    ['%RESP(X)%', 'r1,r2'], ['%RESP(:status)%', '201'], ['%PROTOCOL%', 'HTTP/2'], ['%DOWNSTREAM_REMOTE_ADDRESS%', '10.0.0.1:5000'], ['%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%', '10.0.0.1'],
+    ['plain', 'plain'], ['50%%', '50%'], ['%REQ(X)%', '1'], ['%REQ(none?X)%', '1'], ['%REQ(X?none)%', '1'], ['%REQ(X):2%', '1'], ['[%REQ(none)%]', '[]'], ['%REQ(:path)%', '/a?b'], ['%REQ(:AUTHORITY)%', 'payments'],
+    ['%RESP(X)%', 'r1'], ['%RESP(:status)%', '201'], ['%PROTOCOL%', 'HTTP/2'], ['%DOWNSTREAM_REMOTE_ADDRESS%', '10.0.0.1:5000'], ['%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%', '10.0.0.1'],
     ['%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%', '::1'], ['%DOWNSTREAM_PEER_URI_SAN%', 'spiffe://td/ns/a/sa/b'], ['%UPSTREAM_HOST%', '10.0.0.9:80'], ['%UPSTREAM_CLUSTER%', 'c'], ['%ROUTE_NAME%', 'r'],
     ['%RESPONSE_FLAGS%', 'UH,DI'], ['%RESPONSE_CODE%', '201'], ['%RESPONSE_CODE_DETAILS%', 'd'], ['%REQUESTED_SERVER_NAME%', 'sni'], ['a%PROTOCOL%b%%c%UPSTREAM_HOST%', 'aHTTP/2b%c10.0.0.9:80'],
   ])('%s gives %s', (text, expected) => {

@@ -1,6 +1,6 @@
-// Header edits of one level (route, virtual host, …), compiled. Values are computed from the headers as they came, after
-// removals and before any addition of that level, so that the order of the list does not matter to formatters (Envoy's
-// HeaderParser).
+// Header edits of one level (route, virtual host, …), compiled. Values are computed, and it is decided whether a header exists,
+// on the headers as they came, after removals and before any addition of that level; then what overwrites is written, then
+// the rest is added (Envoy's HeaderParser).
 import type { HeaderMutationConfig } from '../resource/route-config.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
@@ -43,21 +43,15 @@ export function compileHeaderMutation(config: HeaderMutationConfig, of: 'request
   return {
     applyToRequest(head, info, edits) {
       for (const name of remove) removeFrom(head.headers, name, edits);
-      const values = additions.map(({ value }) => value(head, info));
-      additions.forEach((addition, i) => {
-        const value = values[i] as string;
-        if (value === '' && !addition.keepEmpty) return;
-        if (!setPseudo(head, addition.name, value)) add(head.headers, addition, value, edits);
-        else edits?.set(addition.name, value);
-      });
+      const due = additionsFor(head.headers, additions, ({ value }) => value(head, info));
+      for (const { name, value, overwrites } of due) if (overwrites) overwrite(head.headers, name, value, edits, setPseudo(head, name, value));
+      for (const { name, value, overwrites, ifAbsent } of due) if (!overwrites) append(head.headers, name, value, edits, ifAbsent);
     },
     applyToResponse(response, info, head, edits) {
       for (const name of remove) removeFrom(response.headers, name, edits);
-      const values = additions.map(({ value }) => value(head, info, response));
-      additions.forEach((addition, i) => {
-        const value = values[i] as string;
-        if (value !== '' || addition.keepEmpty) add(response.headers, addition, value, edits);
-      });
+      const due = additionsFor(response.headers, additions, ({ value }) => value(head, info, response));
+      for (const { name, value, overwrites } of due) if (overwrites) overwrite(response.headers, name, value, edits);
+      for (const { name, value, overwrites, ifAbsent } of due) if (!overwrites) append(response.headers, name, value, edits, ifAbsent);
     },
   };
 }
@@ -67,21 +61,37 @@ function removeFrom(headers: HeaderMap, name: string, edits: HeaderEdits | undef
   edits?.remove(name);
 }
 
-function add(headers: HeaderMap, { name, action }: Addition, value: string, edits: HeaderEdits | undefined): void {
-  switch (action) {
-    case 'append-if-exists-or-add':
-      headers.add(name, value);
-      return edits?.append(name, value);
-    case 'add-if-absent':
-      if (headers.has(name)) return;
-      break;
-    case 'overwrite-if-exists':
-      if (!headers.has(name)) return;
-      break;
-    case 'overwrite-if-exists-or-add':
-  }
-  headers.set(name, value);
+function overwrite(headers: HeaderMap, name: string, value: string, edits: HeaderEdits | undefined, done = false): void {
+  if (!done) headers.set(name, value);
   edits?.set(name, value);
+}
+
+function append(headers: HeaderMap, name: string, value: string, edits: HeaderEdits | undefined, ifAbsent: boolean): void {
+  headers.add(name, value);
+  if (ifAbsent) edits?.set(name, value);
+  else edits?.append(name, value);
+}
+
+interface Due {
+  name: string;
+  value: string;
+  overwrites: boolean;
+  ifAbsent: boolean;
+}
+
+/** What there is to do, decided and computed before anything is done; what overwrites is done first. */
+function additionsFor(headers: HeaderMap, additions: readonly Addition[], valueOf: (addition: Addition) => string): Due[] {
+  const due: Due[] = [];
+  for (const addition of additions) {
+    const { name, action, keepEmpty } = addition;
+    const value = valueOf(addition);
+    if (value === '' && !keepEmpty) continue;
+    if (action === 'add-if-absent' && headers.has(name)) continue;
+    const pseudo = name.startsWith(':') || name === 'host';
+    if (action === 'overwrite-if-exists' && !pseudo && !headers.has(name)) continue;
+    due.push({ name, value, overwrites: action === 'overwrite-if-exists' || action === 'overwrite-if-exists-or-add', ifAbsent: action === 'add-if-absent' });
+  }
+  return due;
 }
 
 const settable = new Set([':authority', ':path', ':method', 'host']);

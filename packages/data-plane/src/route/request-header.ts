@@ -22,6 +22,11 @@ export function requestHeader(head: RequestHead, name: string): string | undefin
   return head.headers.joined(name);
 }
 
+/** The first value of a header: what `%REQ()%`, host_rewrite_header and cluster_header read, where matchers see all of them. */
+export function firstRequestHeader(head: RequestHead, name: string): string | undefined {
+  return name.charCodeAt(0) === 58 || name === 'host' || head.protocol === 'grpc' ? requestHeader(head, name) : head.headers.get(name);
+}
+
 /** Content type `application/grpc`, alone or with a suffix. */
 export function isGrpc(head: RequestHead): boolean {
   if (head.protocol === 'grpc') return true;

@@ -43,6 +43,12 @@ describe('host rewrites', () => {
     expect(of({ prefixRewrite: '/new', hostRewrite: { kind: 'path-regex', regex: { pattern: '^/(\\w+)/.*$', substitution: '\\1.local' } } }).authority).toBe('shop.local');
   });
 
+  it('keep the old name in x-envoy-original-host, and read the first value of a header', () => {
+    const head = requestHead('/', { 'x-host': ['h', 'i'] });
+    compileRewrite(prefix('/'), action({ hostRewrite: { kind: 'header', header: 'x-host' } }))?.(head);
+    expect([head.authority, head.headers.all('x-envoy-original-host')]).toEqual(['h', ['payments']]);
+  });
+
   it('keep the old name in x-forwarded-host where asked to, once', () => {
     const head = requestHead();
     const rewrite = compileRewrite(prefix('/'), action({ hostRewrite: { kind: 'literal', value: 'other' }, appendXForwardedHost: true }));

@@ -3,7 +3,7 @@ import type { ForwardActionConfig, RegexRewriteConfig, RouteMatchConfig } from '
 import { pathOnly, type RequestHead } from '../stream/request-head.js';
 import type { Host } from '../upstream/host.js';
 import { compileRegexRewrite } from './regex.js';
-import { requestHeader } from './request-header.js';
+import { firstRequestHeader } from './request-header.js';
 
 type PathRewrite = (path: string) => string;
 
@@ -52,7 +52,7 @@ function compileHostRewrite({ hostRewrite }: ForwardActionConfig): ((head: Reque
     case 'literal': return () => hostRewrite.value;
     case 'header': {
       const name = hostRewrite.header.toLowerCase();
-      return (head) => requestHeader(head, name);
+      return (head) => firstRequestHeader(head, name);
     }
     case 'path-regex': {
       const replace = compileRegexRewrite(hostRewrite.regex);
@@ -71,5 +71,6 @@ export function rewriteForHost(head: RequestHead, action: ForwardActionConfig, h
 
 function setAuthority(head: RequestHead, authority: string, appendForwardedHost: boolean): void {
   if (appendForwardedHost && head.headers.all('x-forwarded-host').at(-1) !== head.authority) head.headers.add('x-forwarded-host', head.authority);
+  head.headers.set('x-envoy-original-host', head.authority);
   head.authority = authority;
 }

@@ -76,6 +76,11 @@ describe('routes', () => {
     expect(redirectReply(requestHead(), select(table) as SelectedRoute)).toMatchObject({ status: 410, body, details: 'direct_response' });
   });
 
+  it.each([201, 304])('say where they are, directly answering %d', (status) => {
+    const table = tableOf(route('r', { action: { kind: 'direct-response', status, body: new Uint8Array() } }));
+    expect(redirectReply(requestHead('/a?b'), select(table) as SelectedRoute).headers).toEqual([['location', 'http://payments/a?b']]);
+  });
+
   it('take the filter override of the most specific level', () => {
     const of = (value: string, ...names: string[]) => new Map(names.map((name) => [name, value]));
     const weighted = (name: string, filterOverrides = new Map()): WeightedClusterConfig => ({ name, weight: 1, mutations: noMutations, filterOverrides });

@@ -159,6 +159,18 @@ test('no host is the cluster\'s own reply', () => {
   expect([downstream.replies[0]!.body, ended[0]!.flags]).toEqual(['no healthy upstream', ['UH']]);
 });
 
+test('what the router answers itself has the edits of the route, as a response would', () => {
+  const mutations = { request: { add: [], remove: [] }, response: { add: [{ name: 'x-by', value: '%RESPONSE_CODE_DETAILS%', action: 'append-if-exists-or-add' as const, keepEmpty: false }], remove: [] } };
+  const by = ({ downstream }: ReturnType<typeof testStream>) => downstream.replies[0]!.headers?.find(([name]) => name === 'x-by')?.[1];
+  const failed = testStream({ mutations });
+  failed.downstream.last.onFailure({ kind: 'reset', message: 'gone' });
+  const late = testStream({ mutations, action: { timeoutMs: 10 } });
+  late.stream.requestEnd(0);
+  late.clock.advance(10);
+  const nowhere = testStream({ mutations, action: { cluster: { kind: 'cluster', name: 'nowhere' } } });
+  expect([failed, late, nowhere].map(by)).toEqual(['upstream_reset_before_response_started{connection_termination}', 'response_timeout', 'cluster_not_found']);
+});
+
 test('requests end with the inbound request for which they are made, and inherit its deadline', () => {
   const controller = new AbortController();
   const { downstream, ended, clock } = runInContext({ signal: controller.signal, deadline: performance.now() + 10_000 }, () => testStream());

@@ -174,7 +174,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       return this.#reply(redirectReply(this.#head, route), true);
     }
     // 5. The cluster: a missing one fails only the requests that were routed to it.
-    if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName)));
+    if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName)), true);
     // 6. Timeouts and retries before the head is edited: they take the caller's control headers out of it.
     const head = this.#head;
     const steered = hasControlHeaders(head.headers);
@@ -280,7 +280,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   }
 
   onNoResponse(reply: LocalReply): void {
-    this.#reply(this.#ofRouter(reply));
+    this.#reply(this.#ofRouter(reply), true);
   }
 
   /** What Envoy's router does to answers of its own. */
@@ -315,7 +315,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     const started = this.#responseHead !== undefined;
     this.#attempts?.abandon(errorOf(reply), failure);
     if (started) this.#breakOff(reply);
-    else this.#reply(reply);
+    else this.#reply(reply, true);
   }
 
   /** The caller has the head already. */

@@ -5,7 +5,7 @@ import type { RouterConfig } from '../filter/http/router.js';
 import type { StreamFilters } from '../filter/filter-chain.js';
 import type { PickContext } from '../load-balancing/load-balancer.js';
 import type { ClusterConfig } from '../resource/cluster-config.js';
-import { noMutations, type ForwardActionConfig, type RetryPolicyConfig, type VirtualHostConfig } from '../resource/route-config.js';
+import { noMutations, type ForwardActionConfig, type HeaderMutationsConfig, type RetryPolicyConfig, type VirtualHostConfig } from '../resource/route-config.js';
 import { RouteTable } from '../route/route-table.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
 import { HeaderMap } from '../stream/header-map.js';
@@ -136,6 +136,8 @@ export class TestDownstream implements Downstream {
 }
 
 export interface TestStreamOptions {
+  /** Header edits of the route. */
+  mutations?: HeaderMutationsConfig;
   action?: Partial<ForwardActionConfig>;
   retryPolicy?: Partial<RetryPolicyConfig>;
   headers?: Record<string, string>;
@@ -168,7 +170,7 @@ export function testStream(options: TestStreamOptions = {}) {
     virtualHosts: [{
       name: 'payments', domains: ['*'], mutations: noMutations, includeRequestAttemptCount: options.includeAttemptCount ?? false, filterOverrides: noOverrides, ...options.virtualHost,
       routes: [{
-        name: 'default', mutations: noMutations, filterOverrides: noOverrides, metadata: {},
+        name: 'default', mutations: options.mutations ?? noMutations, filterOverrides: noOverrides, metadata: {},
         match: { path: { kind: 'prefix', value: '/', caseSensitive: true }, headers: [], queryParameters: [], grpc: false },
         action: { kind: 'route', cluster: { kind: 'cluster', name: 'payments' }, clusterNotFoundStatus: 503, timeoutMs: 0, appendXForwardedHost: false, hashPolicies: [], mirrors: [], priority: 'default', ...(retryPolicy && { retryPolicy }), ...action },
       }],

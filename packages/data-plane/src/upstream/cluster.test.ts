@@ -17,7 +17,7 @@ function start(from: Cluster, priority: RoutePriority = 'default'): Host {
 
 describe('circuit breakers', () => {
   const overflow = {
-    status: 503, flag: 'UO', details: 'upstream_overflow', headers: [['x-envoy-overloaded', 'true']],
+    status: 503, flag: 'UO', details: 'upstream_reset_before_response_started{overflow}', headers: [['x-envoy-overloaded', 'true']],
     body: 'upstream connect error or disconnect/reset before headers. reset reason: overflow',
   };
 

@@ -8,7 +8,7 @@ export function overflow(): LocalReply {
     body: 'upstream connect error or disconnect/reset before headers. reset reason: overflow',
     headers: [['x-envoy-overloaded', 'true']],
     flag: 'UO',
-    details: 'upstream_overflow',
+    details: 'upstream_reset_before_response_started{overflow}',
   };
 }
 

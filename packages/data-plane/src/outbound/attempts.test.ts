@@ -50,7 +50,7 @@ test('each attempt tells its host what is left of the route timeout', () => {
 test('a router that is to add no headers of its own adds none', () => {
   const { downstream, cluster } = testStream({ action: { timeoutMs: 100 }, router: { suppressEnvoyHeaders: true } });
   expect(downstream.last.head.headers.has('x-envoy-expected-rq-timeout-ms')).toBe(false);
-  cluster.refuse = { status: 503, body: '', headers: [['x-envoy-overloaded', 'true']], flag: 'UO', details: 'upstream_overflow' };
+  cluster.refuse = { status: 503, body: '', headers: [['x-envoy-overloaded', 'true']], flag: 'UO', details: 'upstream_reset_before_response_started{overflow}' };
   const full = testStream({ router: { suppressEnvoyHeaders: true }, retryPolicy: { retryOn: ['5xx'] } });
   full.cluster.refuse = cluster.refuse;
   full.downstream.answer(503);
@@ -176,7 +176,7 @@ test('a response that asks to be left alone is', () => {
 });
 
 test('a full cluster is an answer to a retry, and none while a late attempt may still bring one', () => {
-  const overflow = { status: 503, body: '', flag: 'UO', details: 'upstream_overflow' } as const;
+  const overflow = { status: 503, body: '', flag: 'UO', details: 'upstream_reset_before_response_started{overflow}' } as const;
   const made = testStream({ action: { hedgePolicy: { onPerTryTimeout: true } }, retryPolicy: { retryOn: ['5xx'], perTryTimeoutMs: 100 } });
   made.stream.requestEnd(0);
   made.cluster.refuse = overflow;

@@ -19,3 +19,5 @@ export * from './gen/envoy/type/matcher/v3/regex_pb.js';
 export * from './gen/envoy/type/matcher/v3/metadata_pb.js';
 export * from './gen/envoy/type/matcher/v3/path_pb.js';
 export * from './gen/envoy/type/matcher/v3/value_pb.js';
+export * from './gen/envoy/type/matcher/v3/filter_state_pb.js';
+export * from './gen/envoy/type/matcher/v3/number_pb.js';

@@ -38,6 +38,9 @@ function explainedCluster(cluster: UpstreamCluster): UpstreamCluster {
     get config() {
       return cluster.config;
     },
+    get usesHash() {
+      return cluster.usesHash !== false;
+    },
     choose(context) {
       const chosen = cluster.choose(context);
       if (chosen instanceof Host || chosen.flag !== 'UH') return chosen;

@@ -282,7 +282,7 @@ function reasonOf({ name, state, error }: OutboundListenerEntry): string {
 
 /** Neither learned from nor checked: both would need traffic. */
 function undisturbed(config: ClusterConfig): ClusterConfig {
-  const { outlierDetection: _outlierDetection, ...rest } = config;
+  const { outlierDetection: _outlierDetection, healthCheck: _healthCheck, ...rest } = config;
   return rest;
 }
 

@@ -111,7 +111,7 @@ export class Recording implements RequestRecorder {
 }
 
 export function describeRoute(explanation: Explanation, { virtualHost, entry, action, cluster }: SelectedRoute): void {
-  explanation.route = entry.name === '' ? `#${virtualHost.routes.indexOf(entry)}` : entry.name;
+  explanation.route = entry.name !== '' ? entry.name : virtualHost.routes.includes(entry) ? `#${virtualHost.routes.indexOf(entry)}` : 'require_tls';
   explanation.action = ({ route: 'route', redirect: 'redirect', 'direct-response': 'direct_response', 'non-forwarding': 'none' } as const)[action.kind];
   if (action.kind !== 'route') return;
   if (cluster !== undefined) explanation.cluster = cluster;

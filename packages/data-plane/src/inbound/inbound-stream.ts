@@ -155,14 +155,14 @@ export class ServerStream implements InboundStream, FilterHost {
     switch (route.action.kind) {
       case 'redirect':
       case 'direct-response':
-        return this.refuse(redirectReply(head, route));
+        return this.refuse(redirectReply(head, route, this.info));
       case 'route':
         // gRFC A36: a server has nowhere to route to.
         return this.refuse({ status: 503, body: 'a route of an inbound listener names a cluster', details: 'inbound_route_not_non_forwarding', flag: 'NC' });
       case 'non-forwarding':
         // After the filters, as in Envoy: they see what the peer sent.
         applyRequestMutations(head, route, this.info);
-        rewrite(head, route);
+        rewrite(head, route, this.info);
         return undefined;
     }
   }

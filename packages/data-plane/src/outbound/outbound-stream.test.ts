@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { runInContext } from '../context/request-context.js';
 import type { LocalReply } from '../stream/local-reply.js';
+import { HeaderMap } from '../stream/header-map.js';
 import { testStream } from './test-stream.js';
 
 const end = { bytesSent: 1, bytesReceived: 2 };
@@ -178,4 +179,15 @@ test('requests end with the inbound request for which they are made, and inherit
   controller.abort(new Error('caller gone'));
   expect([downstream.aborted, downstream.replies[0]!.error?.message, ended[0]!.flags, clock.pending]).toEqual([[1], 'caller gone', ['DC'], 0]);
   expect(runInContext({ signal: controller.signal }, () => testStream()).downstream.attempts.length).toBe(0);
+});
+
+test('a request is hashed, and gets a cookie for it, only where the cluster looks at hashes', () => {
+  const hashPolicies = [{ kind: 'cookie', name: 'id', path: '', ttlMs: 1000, terminal: false }] as const;
+  const cookies = (usesHash: boolean) => {
+    const { downstream } = testStream({ action: { hashPolicies }, usesHash });
+    const headers = HeaderMap.from({});
+    downstream.last.onHead({ status: 200, headers });
+    return headers.all('set-cookie').length;
+  };
+  expect([cookies(true), cookies(false)]).toEqual([1, 0]);
 });

@@ -6,7 +6,6 @@ import type { BodyPipe } from '../filter/body-pipe.js';
 import type { FilterHost, StreamFilters } from '../filter/filter-chain.js';
 import { describeReply, replyThrough } from '../filter/filtered-reply.js';
 import type { RouterConfig } from '../filter/http/router.js';
-import type { ForwardActionConfig } from '../resource/route-config.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
 import { upgradeAllowed, upgradeRefused } from '../route/upgrade.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
@@ -171,7 +170,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     const { action } = route;
     if (action.kind !== 'route') {
       if (action.kind === 'non-forwarding') return this.#reply(routeNotFound);
-      return this.#reply(redirectReply(this.#head, route), true);
+      return this.#reply(redirectReply(this.#head, route, this.info), true);
     }
     // 5. The cluster: a missing one fails only the requests that were routed to it.
     if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName)), true);
@@ -198,14 +197,16 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     if (timeouts.idleMs > 0) this.#watchIdle(timeouts.idleMs, 0);
     // 7. The hash reads the caller's cookies and path; edits and rewrites come after it, formatters before rewrites: they may read the path as it came.
     let hash: bigint | undefined;
-    if (route.requestHash) {
+    // As Envoy, only where it decides something: a cookie that nothing reads is not set.
+    const usesHash = this.#cluster.usesHash !== false;
+    if (route.requestHash && (usesHash || this.#recorder)) {
       const result = route.requestHash(head, this.info);
       hash = result.hash;
-      this.#setCookies = result.setCookies;
+      if (usesHash) this.#setCookies = result.setCookies;
     }
     this.#recorder?.forwarding({ timeouts, retry, hash });
     applyRequestMutations(head, route, this.info, this.#recorder?.requestEdits);
-    rewrite(head, route);
+    rewrite(head, route, this.info);
     // 8. The attempts: one after the other, until one of them answers (attempts.ts).
     if (route.bufferLimitBytes !== undefined) this.#downstream.limitReplay(route.bufferLimitBytes);
     const announce = !suppressEnvoyHeaders && (timeouts.routeMs > 0 || timeouts.perTryMs > 0 || (timeouts.deadlineOfCaller && remainingMs !== Infinity && head.protocol === 'http'));
@@ -216,10 +217,10 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       attempts.requestEnd();
     }
     // Mirrors last, so that the request itself does not wait for them; once, and only where it has a host (Envoy).
-    if (attempts.start() && action.mirrors.length > 0) this.#mirror(action.mirrors, hash, deadline, timeouts);
+    if (attempts.start() && route.mirrors.length > 0) this.#mirror(route.mirrors, hash, deadline, timeouts);
   }
 
-  #mirror(mirrors: ForwardActionConfig['mirrors'], hash: bigint | undefined, deadline: number, { routeMs, perTryIdleMs }: Timeouts): void {
+  #mirror(mirrors: SelectedRoute['mirrors'], hash: bigint | undefined, deadline: number, { routeMs, perTryIdleMs }: Timeouts): void {
     const trace = this.#trace;
     const services = this.#services;
     shadow(mirrors, this.#head, this.#downstream, (send) => (trace ? trace.run(send) : send()), {

@@ -1,6 +1,6 @@
 // Mirrored requests (`request_mirror_policies`): copies that are sent and forgotten. Envoy's rules, source/common/router/shadow_writer_impl.cc.
 import type { Clock, Timer } from '@weft/spiffe';
-import type { ForwardActionConfig } from '../resource/route-config.js';
+import type { Mirror } from '../route/mirror.js';
 import { randomBelow } from '../route/random-value.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
 import type { RequestHead } from '../stream/request-head.js';
@@ -25,24 +25,19 @@ export interface ShadowOptions {
 }
 
 /** Sends each mirror that its fraction chooses, as soon as the body is whole. `head` is as it is sent to the primary. */
-export function shadow(mirrors: ForwardActionConfig['mirrors'], head: RequestHead, downstream: Downstream, run: (send: () => void) => void, options: ShadowOptions): void {
+export function shadow(mirrors: readonly Mirror[], head: RequestHead, downstream: Downstream, run: (send: () => void) => void, options: ShadowOptions): void {
   const chosen = mirrors.filter(({ fraction }) => fraction === undefined || randomBelow(options.info, fraction.denominator, options.random) < fraction.numerator);
   if (chosen.length === 0) return;
   // Now, not when the body is whole: the attempts of the primary may change theirs until then.
-  const copies = chosen.map(({ cluster }) => ({ cluster, head: shadowHead(head) }));
+  const copies = chosen.map((mirror) => ({ cluster: mirror.cluster(head), head: mirror.head(head, options.info) }));
   downstream.whenWhole(() => run(() => {
     for (const copy of copies) {
-      const cluster = options.clusters.get(copy.cluster);
+      const cluster = copy.cluster === undefined ? undefined : options.clusters.get(copy.cluster);
       // A mirror that is not there, is full or has no hosts must not be noticed by the caller.
       const host = cluster?.choose({ attempt: 0, attempted: [], priority: 'default', ...(options.hash !== undefined && { hash: options.hash }) });
       if (host instanceof Host) downstream.mirror(new ShadowRequest(host, host.cluster, copy.head, options));
     }
   }));
-}
-
-/** `a:80` becomes `a-shadow:80`, so that the mirror's own logs tell copies from requests. */
-function shadowHead(head: RequestHead): RequestHead {
-  return { ...head, authority: head.authority.replace(/(?::\d+)?$/, (port) => `-shadow${port}`), headers: head.headers.clone() };
 }
 
 const nobody: AttemptOwner = {

@@ -28,6 +28,7 @@ export class TestCluster implements UpstreamCluster {
   running = 0;
   retries = 0;
   maxRetries = 3;
+  usesHash = true;
   /** Given instead of a host. */
   refuse: LocalReply | undefined;
   #next = 0;
@@ -153,11 +154,14 @@ export interface TestStreamOptions {
   /** Whether the body is at hand from the start. Default true. */
   whole?: boolean;
   random?: () => number;
+  /** Of the cluster. */
+  usesHash?: boolean;
 }
 
 export function testStream(options: TestStreamOptions = {}) {
   const { action = {}, headers = {}, protocol = 'http', filters } = options;
   const cluster = new TestCluster(options.hosts);
+  if (options.usesHash !== undefined) cluster.usesHash = options.usesHash;
   const mirror = new TestCluster(1);
   const downstream = new TestDownstream({ whole: options.whole ?? true });
   const clock = new FakeClock();

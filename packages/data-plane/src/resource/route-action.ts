@@ -1,49 +1,48 @@
 // What a route does: forward, redirect or answer.
-import { RoutingPriority } from '@weft/xds-api/core';
+import { RoutingPriority, SubstitutionFormatStringSchema, type SubstitutionFormatString } from '@weft/xds-api/core';
 import {
   DirectResponseActionSchema,
   RedirectActionSchema,
   RedirectAction_RedirectResponseCode as RedirectCode,
   RouteAction_ClusterNotFoundResponseCode as NotFoundCode,
-  RouteAction_HashPolicy_CookieSchema,
-  RouteAction_HashPolicySchema,
   RouteAction_MaxStreamDurationSchema,
-  RouteAction_RequestMirrorPolicySchema,
   RouteActionSchema,
+  UriTemplateRewriteConfigSchema,
   WeightedCluster_ClusterWeightSchema,
   WeightedClusterSchema,
   type DirectResponseAction,
   type RedirectAction,
   type Route,
   type RouteAction,
-  type RouteAction_HashPolicy,
   type RouteAction_RequestMirrorPolicy,
   type WeightedCluster,
 } from '@weft/xds-api/route';
 import { decodeHeaderMutations } from './header-mutation.js';
+import { decodeHashPolicy } from './hash-policy.js';
 import { decodeFilterOverrides, type HttpFilterRegistry } from './http-filter.js';
+import { decodeInternalRedirect } from './internal-redirect.js';
 import { decodeRegexRewrite } from './matcher.js';
 import { decodeRateLimits } from './rate-limit.js';
 import { join, knownFields, type Report } from './report.js';
 import { decodeHedgePolicy, decodeRetryPolicies } from './retry-policy.js';
-import type { ForwardActionConfig, HashPolicyConfig, RedirectConfig, RouteActionConfig, WeightedClusterConfig } from './route-config.js';
+import { decodeMirrors } from './route-mirror.js';
+import type { ForwardActionConfig, RedirectConfig, RouteActionConfig, WeightedClusterConfig } from './route-config.js';
 import { decodeRouteUpgrades } from './upgrade.js';
-import { durationMs, filterMetadata, maxTotalWeight, runtimeFraction } from './value.js';
+import { durationMs, filterMetadata, maxTotalWeight, unpack } from './value.js';
 
 const forwardFields = knownFields(
   RouteActionSchema,
-  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration', 'rate_limits', 'include_vh_rate_limits', 'upgrade_configs'],
-  ['early_data_policy', 'max_internal_redirects'],
+  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'host_rewrite', 'path_rewrite_policy', 'path_rewrite', 'internal_redirect_policy', 'internal_redirect_action', 'max_internal_redirects', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration', 'rate_limits', 'include_vh_rate_limits', 'upgrade_configs'],
+  ['early_data_policy'],
   ['cluster_specifier_plugin', 'inline_cluster_specifier_plugin'],
 );
-const redirectFields = knownFields(RedirectActionSchema, ['https_redirect', 'scheme_redirect', 'host_redirect', 'port_redirect', 'path_redirect', 'prefix_rewrite', 'regex_rewrite', 'response_code', 'strip_query']);
-const directFields = knownFields(DirectResponseActionSchema, ['status', 'body']);
+const redirectFields = knownFields(RedirectActionSchema, ['https_redirect', 'scheme_redirect', 'host_redirect', 'port_redirect', 'path_redirect', 'prefix_rewrite', 'regex_rewrite', 'path_rewrite', 'response_code', 'strip_query']);
+const directFields = knownFields(DirectResponseActionSchema, ['status', 'body', 'body_format']);
+const templateFields = knownFields(UriTemplateRewriteConfigSchema, ['path_template_rewrite']);
+const formatFields = knownFields(SubstitutionFormatStringSchema, ['text_format', 'text_format_source', 'omit_empty_values']);
 const durationFields = knownFields(RouteAction_MaxStreamDurationSchema, ['max_stream_duration', 'grpc_timeout_header_max', 'grpc_timeout_header_offset']);
-const mirrorFields = knownFields(RouteAction_RequestMirrorPolicySchema, ['cluster', 'runtime_fraction'], ['trace_sampled']);
-const hashFields = knownFields(RouteAction_HashPolicySchema, ['header', 'cookie', 'connection_properties', 'query_parameter', 'filter_state', 'terminal']);
-const cookieFields = knownFields(RouteAction_HashPolicy_CookieSchema, ['name', 'ttl', 'path']);
-const weightedFields = knownFields(WeightedClusterSchema, ['clusters', 'header_name'], ['total_weight', 'runtime_key_prefix']);
-const weightFields = knownFields(WeightedCluster_ClusterWeightSchema, ['name', 'weight', 'metadata_match', 'request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove', 'typed_per_filter_config']);
+const weightedFields = knownFields(WeightedClusterSchema, ['clusters', 'header_name', 'use_hash_policy'], ['total_weight', 'runtime_key_prefix']);
+const weightFields = knownFields(WeightedCluster_ClusterWeightSchema, ['name', 'cluster_header', 'host_rewrite_literal', 'weight', 'metadata_match', 'request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove', 'typed_per_filter_config']);
 
 /** What a route takes from the levels above it. */
 export interface Inherited {
@@ -79,7 +78,12 @@ function decodeForward(action: RouteAction, path: string, inherited: Inherited, 
   const hostRewrite = decodeHostRewrite(action, path, report);
   const idleTimeoutMs = durationMs(action.idleTimeout, join(path, 'idle_timeout'), report);
   const metadataMatch = filterMetadata(action.metadataMatch)['envoy.lb'];
-  if (action.prefixRewrite !== '' && action.regexRewrite) report.add(join(path, 'regex_rewrite'), 'cannot stand beside prefix_rewrite');
+  const rewrites = [['prefix_rewrite', action.prefixRewrite !== ''], ['regex_rewrite', action.regexRewrite !== undefined], ['path_rewrite_policy', action.pathRewritePolicy !== undefined], ['path_rewrite', action.pathRewrite !== '']] as const;
+  const [first, second] = rewrites.filter(([, set]) => set);
+  if (first && second) report.add(join(path, second[0]), `cannot stand beside ${first[0]}`);
+  const templateRewrite = decodeTemplateRewrite(action, path, report);
+  const internalRedirect = decodeInternalRedirect(action, path, report);
+  if (internalRedirect) report.unsupported(join(path, 'internal_redirect_policy'));
   return {
     cluster: decodeCluster(action.clusterSpecifier, path, registry, report),
     clusterNotFoundStatus: { [NotFoundCode.SERVICE_UNAVAILABLE]: 503, [NotFoundCode.NOT_FOUND]: 404, [NotFoundCode.INTERNAL_SERVER_ERROR]: 500 }[action.clusterNotFoundResponseCode] ?? 503,
@@ -91,7 +95,10 @@ function decodeForward(action: RouteAction, path: string, inherited: Inherited, 
     ...decodeGrpcTimeout(action, path, report),
     ...(action.prefixRewrite !== '' && { prefixRewrite: action.prefixRewrite }),
     ...(action.regexRewrite && { regexRewrite: decodeRegexRewrite(action.regexRewrite, join(path, 'regex_rewrite'), report) }),
+    ...(templateRewrite !== undefined && { templateRewrite }),
+    ...(action.pathRewrite !== '' && { pathFormat: action.pathRewrite }),
     ...(hostRewrite && { hostRewrite }),
+    ...(internalRedirect && { internalRedirect }),
     appendXForwardedHost: action.appendXForwardedHost,
     hashPolicies: action.hashPolicy.flatMap((policy, i) => decodeHashPolicy(policy, `${path}.hash_policy[${i}]`, report) ?? []),
     // Envoy: the most specific level that names mirrors replaces the others.
@@ -136,7 +143,7 @@ function decodeWeightedClusters(weighted: WeightedCluster, path: string, registr
   weighted.clusters.forEach((cluster, i) => {
     const at = `${path}.clusters[${i}]`;
     report.check(weightFields, cluster, at);
-    if (cluster.name === '') report.add(join(at, 'name'), 'must not be empty');
+    if ((cluster.name === '') === (cluster.clusterHeader === '')) report.add(at, 'one of name, cluster_header is required');
     if (cluster.weight === undefined) report.add(join(at, 'weight'), 'is required');
     const weight = cluster.weight ?? 0;
     totalWeight += weight;
@@ -144,10 +151,20 @@ function decodeWeightedClusters(weighted: WeightedCluster, path: string, registr
     const mutations = decodeHeaderMutations(cluster, at, report);
     const filterOverrides = decodeFilterOverrides(cluster.typedPerFilterConfig, registry, join(at, 'typed_per_filter_config'), report);
     // Never chosen, so not subscribed either: its absence must not matter.
-    if (weight > 0) clusters.push({ name: cluster.name, weight, mutations, filterOverrides, ...(metadataMatch && { metadataMatch }) });
+    if (weight > 0) clusters.push({ name: cluster.name, ...(cluster.clusterHeader !== '' && { clusterHeader: cluster.clusterHeader.toLowerCase() }), ...(cluster.hostRewriteSpecifier.case === 'hostRewriteLiteral' && cluster.hostRewriteSpecifier.value !== '' && { hostRewrite: cluster.hostRewriteSpecifier.value }), weight, mutations, filterOverrides, ...(metadataMatch && { metadataMatch }) });
   });
   if (totalWeight < 1 || totalWeight > maxTotalWeight) report.add(path, `the weights must sum to 1 to ${maxTotalWeight}, they sum to ${totalWeight}`);
-  return { kind: 'weighted', clusters, totalWeight, headerName: weighted.randomValueSpecifier.value?.toLowerCase() ?? '' };
+  const { randomValueSpecifier: source } = weighted;
+  return { kind: 'weighted', clusters, totalWeight, headerName: source.case === 'headerName' ? source.value.toLowerCase() : '', ...(source.case === 'useHashPolicy' && source.value.value && { useHash: true }) };
+}
+
+function decodeTemplateRewrite({ pathRewritePolicy }: RouteAction, path: string, report: Report): string | undefined {
+  if (!pathRewritePolicy) return undefined;
+  const at = join(path, 'path_rewrite_policy.typed_config');
+  if (!pathRewritePolicy.typedConfig) report.add(at, 'is required');
+  const template = pathRewritePolicy.typedConfig && unpack(pathRewritePolicy.typedConfig, UriTemplateRewriteConfigSchema, at, report);
+  if (template) report.check(templateFields, template, at);
+  return template?.pathTemplateRewrite;
 }
 
 function decodeHostRewrite(action: RouteAction, path: string, report: Report): ForwardActionConfig['hostRewrite'] {
@@ -155,6 +172,8 @@ function decodeHostRewrite(action: RouteAction, path: string, report: Report): F
   switch (specifier.case) {
     case 'hostRewriteLiteral':
       return specifier.value === '' ? undefined : { kind: 'literal', value: specifier.value };
+    case 'hostRewrite':
+      return specifier.value === '' ? undefined : { kind: 'format', format: specifier.value };
     case 'hostRewriteHeader':
       return { kind: 'header', header: specifier.value.toLowerCase() };
     case 'hostRewritePathRegex':
@@ -188,43 +207,6 @@ function decodeGrpcTimeout(action: RouteAction, path: string, report: Report): P
   return { ...(maxGrpcTimeoutMs !== undefined && { maxGrpcTimeoutMs }), ...(grpcTimeoutOffsetMs !== undefined && { grpcTimeoutOffsetMs }) };
 }
 
-function decodeHashPolicy(policy: RouteAction_HashPolicy, path: string, report: Report): HashPolicyConfig | undefined {
-  report.check(hashFields, policy, path);
-  const { policySpecifier: specifier, terminal } = policy;
-  switch (specifier.case) {
-    case 'header': {
-      const { headerName, regexRewrite } = specifier.value;
-      if (headerName === '') report.add(join(path, 'header.header_name'), 'must not be empty');
-      return { kind: 'header', name: headerName.toLowerCase(), ...(regexRewrite && { rewrite: decodeRegexRewrite(regexRewrite, join(path, 'header.regex_rewrite'), report) }), terminal };
-    }
-    case 'cookie': {
-      report.check(cookieFields, specifier.value, join(path, 'cookie'));
-      const ttlMs = durationMs(specifier.value.ttl, join(path, 'cookie.ttl'), report);
-      if (specifier.value.name === '') report.add(join(path, 'cookie.name'), 'must not be empty');
-      return { kind: 'cookie', name: specifier.value.name, path: specifier.value.path, ...(ttlMs !== undefined && { ttlMs }), terminal };
-    }
-    case 'connectionProperties':
-      return specifier.value.sourceIp ? { kind: 'source-ip', terminal } : undefined;
-    case 'queryParameter':
-      return { kind: 'query-parameter', name: specifier.value.name, terminal };
-    case 'filterState':
-      return { kind: 'filter-state', key: specifier.value.key, terminal };
-    default:
-      report.add(path, 'one of header, cookie, connection_properties, query_parameter, filter_state is required');
-      return undefined;
-  }
-}
-
-function decodeMirrors(policies: readonly RouteAction_RequestMirrorPolicy[], path: string, report: Report): ForwardActionConfig['mirrors'] {
-  return policies.map((policy, i) => {
-    const at = `${path}[${i}]`;
-    report.check(mirrorFields, policy, at);
-    if (policy.cluster === '') report.add(join(at, 'cluster'), 'must not be empty');
-    const part = runtimeFraction(policy.runtimeFraction, join(at, 'runtime_fraction'), report);
-    return { cluster: policy.cluster, ...(part && { fraction: part }) };
-  });
-}
-
 function decodeRedirect(action: RedirectAction, path: string, report: Report): RedirectConfig {
   report.check(redirectFields, action, path);
   const { schemeRewriteSpecifier: scheme, pathRewriteSpecifier: rewrite } = action;
@@ -235,6 +217,7 @@ function decodeRedirect(action: RedirectAction, path: string, report: Report): R
     ...(scheme.case === 'schemeRedirect' && scheme.value !== '' && { scheme: scheme.value }),
     ...(action.hostRedirect !== '' && { host: action.hostRedirect }),
     ...(action.portRedirect !== 0 && { port: action.portRedirect }),
+    ...(rewrite.case === 'pathRewrite' && rewrite.value !== '' && { pathFormat: rewrite.value }),
     ...(rewrite.case === 'pathRedirect' && rewrite.value !== '' && { path: rewrite.value }),
     ...(rewrite.case === 'prefixRewrite' && { prefixRewrite: rewrite.value }),
     ...(rewrite.case === 'regexRewrite' && { regexRewrite: decodeRegexRewrite(rewrite.value, join(path, 'regex_rewrite'), report) }),
@@ -247,7 +230,8 @@ function decodeDirectResponse(action: DirectResponseAction, path: string, maxBod
   if (action.status < 200 || action.status > 599) report.add(join(path, 'status'), 'must be 200 to 599');
   const body = directBody(action, join(path, 'body'), report);
   if (body.length > maxBodySize) report.add(join(path, 'body'), `has ${body.length} bytes, more than max_direct_response_body_size_bytes (${maxBodySize})`);
-  return { kind: 'direct-response', status: action.status, body };
+  const bodyFormat = action.bodyFormat && decodeBodyFormat(action.bodyFormat, join(path, 'body_format'), report);
+  return { kind: 'direct-response', status: action.status, body, ...(bodyFormat !== undefined && { bodyFormat: { text: bodyFormat, missing: action.bodyFormat?.omitEmptyValues ? '' : '-' } }) };
 }
 
 function directBody({ body }: DirectResponseAction, path: string, report: Report): Uint8Array {
@@ -261,4 +245,14 @@ function directBody({ body }: DirectResponseAction, path: string, report: Report
       report.add(path, 'inline_string or inline_bytes is required');
       return new Uint8Array();
   }
+}
+
+/** A text with formatters; the status and content type that a JSON format would bring are not there yet. */
+function decodeBodyFormat(format: SubstitutionFormatString, path: string, report: Report): string {
+  report.check(formatFields, format, path);
+  const { format: specifier } = format;
+  if (specifier.case === 'textFormat') return specifier.value;
+  if (specifier.case === 'textFormatSource' && specifier.value.specifier.case === 'inlineString') return specifier.value.specifier.value;
+  report.add(path, 'text_format_source.inline_string is required');
+  return '';
 }

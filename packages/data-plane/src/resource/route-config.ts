@@ -1,6 +1,6 @@
 // RouteConfiguration, decoded: frozen plain data with Envoy's field names in camelCase. Durations are milliseconds.
 import type { RateLimitConfig } from './rate-limit-config.js';
-import type { CookieMatcherConfig, FilterStateMatcherConfig, FractionConfig, HeaderMatcherConfig, MetadataMatcherConfig, QueryParameterMatcherConfig } from './matcher-config.js';
+import type { CookieMatcherConfig, FilterStateMatcherConfig, FractionConfig, HeaderMatcherConfig, MetadataMatcherConfig, QueryParameterMatcherConfig, StringMatcherConfig } from './matcher-config.js';
 import type { HedgePolicyConfig, RetryPolicyConfig } from './retry-config.js';
 
 export type { HedgePolicyConfig, RetryPolicyConfig };
@@ -18,7 +18,12 @@ export interface RouteConfigurationConfig {
 export interface VirtualHostConfig {
   name: string;
   domains: readonly string[];
+  /** Requests over plain HTTP are redirected to https: all of them, or those that come from outside this process. */
+  requireTls?: 'all' | 'external';
+  /** With a `matcher`: all that its actions name. */
   routes: readonly RouteEntryConfig[];
+  /** Which of the routes are tried, instead of all in their order. */
+  matcher?: RouteMatcherConfig;
   mutations: HeaderMutationsConfig;
   retryPolicy?: RetryPolicyConfig;
   hedgePolicy?: HedgePolicyConfig;
@@ -30,6 +35,20 @@ export interface VirtualHostConfig {
   filterOverrides: FilterOverrides;
   rateLimits?: readonly RateLimitConfig[];
 }
+
+/** xds.type.matcher.v3.Matcher over request headers. */
+export type RouteMatcherConfig = (
+  | { kind: 'list'; entries: readonly { predicate: RoutePredicateConfig; onMatch: RouteOnMatchConfig }[] }
+  | { kind: 'exact-map' | 'prefix-map'; header: string; map: ReadonlyMap<string, RouteOnMatchConfig> }
+) & { onNoMatch?: RouteOnMatchConfig };
+
+/** `routes`: their places in the virtual host. */
+export type RouteOnMatchConfig = { routes: readonly number[]; matcher?: undefined } | { matcher: RouteMatcherConfig };
+
+export type RoutePredicateConfig =
+  | { kind: 'header'; header: string; matcher: StringMatcherConfig }
+  | { kind: 'and' | 'or'; predicates: readonly RoutePredicateConfig[] }
+  | { kind: 'not'; predicate: RoutePredicateConfig };
 
 export interface RouteEntryConfig {
   name: string;
@@ -66,12 +85,12 @@ export interface RouteMatchConfig {
 export type RouteActionConfig =
   | ({ kind: 'route' } & ForwardActionConfig)
   | ({ kind: 'redirect' } & RedirectConfig)
-  | { kind: 'direct-response'; status: number; body: Uint8Array }
+  | { kind: 'direct-response'; status: number; body: Uint8Array; /** With formatters, instead of `body`; what is not known is `missing`. */ bodyFormat?: { text: string; missing: string } }
   /** Server side: the application's handler. */
   | { kind: 'non-forwarding' };
 
 export interface ForwardActionConfig {
-  cluster: { kind: 'cluster'; name: string } | { kind: 'weighted'; clusters: readonly WeightedClusterConfig[]; totalWeight: number; headerName: string } | { kind: 'header'; header: string };
+  cluster: { kind: 'cluster'; name: string } | { kind: 'weighted'; clusters: readonly WeightedClusterConfig[]; totalWeight: number; headerName: string; useHash?: boolean } | { kind: 'header'; header: string };
   clusterNotFoundStatus: number;
   /** 0 = none; Envoy's default is 15 s. Counted from the end of the request. */
   timeoutMs: number;
@@ -84,10 +103,15 @@ export interface ForwardActionConfig {
   hedgePolicy?: HedgePolicyConfig;
   prefixRewrite?: string;
   regexRewrite?: RegexRewriteConfig;
-  hostRewrite?: { kind: 'literal'; value: string } | { kind: 'header'; header: string } | { kind: 'path-regex'; regex: RegexRewriteConfig } | { kind: 'auto' };
+  /** path_rewrite_policy: a template over the variables of the URI template that the route matches. */
+  templateRewrite?: string;
+  /** path_rewrite: a path with formatters. */
+  pathFormat?: string;
+  hostRewrite?: { kind: 'literal'; value: string } | { kind: 'format'; format: string } | { kind: 'header'; header: string } | { kind: 'path-regex'; regex: RegexRewriteConfig } | { kind: 'auto' };
   appendXForwardedHost: boolean;
   hashPolicies: readonly HashPolicyConfig[];
-  mirrors: readonly { cluster: string; fraction?: FractionConfig }[];
+  mirrors: readonly MirrorConfig[];
+  internalRedirect?: InternalRedirectConfig;
   /** Subset selection. */
   metadataMatch?: Readonly<Record<string, unknown>>;
   priority: 'default' | 'high';
@@ -99,8 +123,38 @@ export interface ForwardActionConfig {
 /** By upgrade type in lower case: whether it is allowed. */
 export type UpgradesConfig = ReadonlyMap<string, boolean>;
 
+/** `cluster`, or `clusterHeader`, which names one. */
+export interface MirrorConfig {
+  cluster: string;
+  clusterHeader?: string;
+  fraction?: FractionConfig;
+  /** Instead of the request's host with `-shadow`. */
+  hostRewrite?: string;
+  /** `false`: the host stays as it is. */
+  hostSuffix?: boolean;
+  /** In this order. */
+  mutations?: readonly HeaderMutationConfig[];
+}
+
+/** internal_redirect_policy: redirects of the upstream that are followed here, unseen by the application. */
+export interface InternalRedirectConfig {
+  maxRedirects: number;
+  statuses: readonly number[];
+  crossScheme: 'no' | 'safe' | 'yes';
+  /** Absent: any route. */
+  allowedRoutes?: readonly string[];
+  /** A route that this request was redirected to before is not taken again. */
+  notPreviousRoutes: boolean;
+  /** From the redirect's response into the next request. */
+  copyHeaders: readonly string[];
+}
+
 export interface WeightedClusterConfig {
+  /** Empty where `clusterHeader` names it. */
   name: string;
+  clusterHeader?: string;
+  /** host_rewrite_literal, instead of the route's. */
+  hostRewrite?: string;
   weight: number;
   mutations: HeaderMutationsConfig;
   filterOverrides: FilterOverrides;
@@ -109,6 +163,8 @@ export interface WeightedClusterConfig {
 
 export interface RedirectConfig {
   status: number;
+  /** path_rewrite: a path with formatters. */
+  pathFormat?: string;
   https: boolean;
   scheme?: string;
   host?: string;
@@ -145,7 +201,7 @@ export const noMutations: HeaderMutationsConfig = Object.freeze({ request: { add
 
 export type HashPolicyConfig = (
   | { kind: 'header'; name: string; rewrite?: RegexRewriteConfig }
-  | { kind: 'cookie'; name: string; path: string; ttlMs?: number }
+  | { kind: 'cookie'; name: string; path: string; ttlMs?: number; attributes?: readonly { name: string; value: string }[] }
   | { kind: 'query-parameter'; name: string }
   | { kind: 'source-ip' }
   | { kind: 'filter-state'; key: string }

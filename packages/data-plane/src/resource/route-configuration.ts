@@ -1,16 +1,13 @@
 // RouteConfiguration: virtual hosts, routes and what they match.
 import { fromBinary } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
-import { UriTemplateMatchConfigSchema } from '@weft/xds-api/filter-rbac';
 import {
   RouteConfigurationSchema,
-  RouteMatch_TlsContextMatchOptionsSchema,
-  RouteMatchSchema,
   RouteSchema,
+  VirtualHost_TlsRequirementType as TlsRequirement,
   VirtualHostSchema,
   type Route,
   type RouteConfiguration,
-  type RouteMatch,
   type VirtualHost,
 } from '@weft/xds-api/route';
 import { RouteTable } from '../route/route-table.js';
@@ -18,21 +15,19 @@ import type { ResourceType } from '../xds/resource-type.js';
 import { deepFreeze } from './freeze.js';
 import { decodeHeaderMutations } from './header-mutation.js';
 import { decodeFilterOverrides, type HttpFilterRegistry } from './http-filter.js';
-import { decodeHeaderMatcher, decodeQueryParameterMatcher, decodeRegex } from './matcher.js';
 import { decodeRateLimits } from './rate-limit.js';
 import { join, knownFields, Report } from './report.js';
 import { decodeHedgePolicy, decodeRetryPolicies } from './retry-policy.js';
 import { decodeRouteAction, type Inherited } from './route-action.js';
-import type { RouteConfigurationConfig, RouteEntryConfig, RouteMatchConfig, VirtualHostConfig } from './route-config.js';
-import { filterMetadata, runtimeFraction, unpack } from './value.js';
+import { decodeRouteTree } from './route-tree.js';
+import { decodeRouteMatch } from './route-match.js';
+import type { RouteConfigurationConfig, RouteEntryConfig, VirtualHostConfig } from './route-config.js';
+import { filterMetadata } from './value.js';
 
 const mutationFields = ['request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove'];
 const configurationFields = knownFields(RouteConfigurationSchema, ['name', 'virtual_hosts', ...mutationFields, 'most_specific_header_mutations_wins', 'max_direct_response_body_size_bytes', 'request_mirror_policies', 'ignore_port_in_host_matching', 'typed_per_filter_config'], ['validate_clusters', 'metadata']);
-const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'include_attempt_count_in_response', 'include_is_timeout_retry_header', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'per_request_buffer_limit_bytes', 'rate_limits'], ['virtual_clusters', 'metadata']);
+const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'include_attempt_count_in_response', 'include_is_timeout_retry_header', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'per_request_buffer_limit_bytes', 'rate_limits', 'matcher', 'require_tls'], ['virtual_clusters', 'metadata']);
 const routeFields = knownFields(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'non_forwarding_action', 'metadata', 'typed_per_filter_config', 'per_request_buffer_limit_bytes', ...mutationFields], ['decorator', 'tracing', 'stat_prefix'], ['filter_action']);
-const matchFields = knownFields(RouteMatchSchema, ['prefix', 'path', 'safe_regex', 'path_separated_prefix', 'path_match_policy', 'case_sensitive', 'runtime_fraction', 'headers', 'query_parameters', 'grpc', 'tls_context'], [], ['connect_matcher']);
-const tlsMatchFields = knownFields(RouteMatch_TlsContextMatchOptionsSchema, ['presented']);
-const uriTemplateFields = knownFields(UriTemplateMatchConfigSchema, ['path_template']);
 
 /** RDS. Filter overrides are parsed by the registry's factories. */
 export function routeConfigurationType({ filters }: { filters: HttpFilterRegistry }): ResourceType<RouteConfigurationConfig> {
@@ -98,10 +93,16 @@ function decodeVirtualHost(virtualHost: VirtualHost, path: string, inherited: In
   const own = virtualHost.requestMirrorPolicies.length > 0
     ? { ...inherited, mirrors: virtualHost.requestMirrorPolicies, mirrorsPath: join(path, 'request_mirror_policies') }
     : inherited;
+  const routes = virtualHost.routes.flatMap((route, i) => decodeRoute(route, `${path}.routes[${i}]`, own, registry, report) ?? []);
+  if (virtualHost.matcher && virtualHost.routes.length > 0) report.add(join(path, 'matcher'), 'cannot stand beside routes');
+  const matcher = virtualHost.matcher && decodeRouteTree(virtualHost.matcher, join(path, 'matcher'), routes, (route, at) => decodeRoute(route, at, own, registry, report), report);
+  const requireTls = tlsRequirements[virtualHost.requireTls];
   return {
     name: virtualHost.name,
     domains: virtualHost.domains,
-    routes: virtualHost.routes.flatMap((route, i) => decodeRoute(route, `${path}.routes[${i}]`, own, registry, report) ?? []),
+    routes,
+    ...(matcher && { matcher }),
+    ...(requireTls && { requireTls }),
     mutations: decodeHeaderMutations(virtualHost, path, report),
     ...decodeRetryPolicies(virtualHost, path, report),
     ...decodeHedgePolicy(virtualHost.hedgePolicy, join(path, 'hedge_policy'), report),
@@ -114,10 +115,12 @@ function decodeVirtualHost(virtualHost: VirtualHost, path: string, inherited: In
   };
 }
 
+const tlsRequirements: Partial<Record<TlsRequirement, VirtualHostConfig['requireTls']>> = { [TlsRequirement.ALL]: 'all', [TlsRequirement.EXTERNAL_ONLY]: 'external' };
+
 function decodeRoute(route: Route, path: string, inherited: Inherited, registry: HttpFilterRegistry, report: Report): RouteEntryConfig | undefined {
   report.check(routeFields, route, path);
   if (!route.match) report.add(join(path, 'match'), 'is required');
-  const match = route.match && decodeMatch(route.match, join(path, 'match'), report);
+  const match = route.match && decodeRouteMatch(route.match, join(path, 'match'), report);
   const action = decodeRouteAction(route, path, inherited, registry, report);
   const mutations = decodeHeaderMutations(route, path, report);
   const filterOverrides = decodeFilterOverrides(route.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report);
@@ -125,49 +128,4 @@ function decodeRoute(route: Route, path: string, inherited: Inherited, registry:
     name: route.name, match, action, mutations, filterOverrides, metadata: filterMetadata(route.metadata),
     ...(route.perRequestBufferLimitBytes !== undefined && { bufferLimitBytes: route.perRequestBufferLimitBytes }),
   };
-}
-
-function decodeMatch(match: RouteMatch, path: string, report: Report): RouteMatchConfig | undefined {
-  report.check(matchFields, match, path);
-  const pathMatch = decodePathMatch(match, path, report);
-  const part = runtimeFraction(match.runtimeFraction, join(path, 'runtime_fraction'), report);
-  if (match.tlsContext) report.check(tlsMatchFields, match.tlsContext, join(path, 'tls_context'));
-  const tlsPresented = match.tlsContext?.presented;
-  return pathMatch && {
-    path: pathMatch,
-    headers: match.headers.map((matcher, i) => decodeHeaderMatcher(matcher, `${path}.headers[${i}]`, report)),
-    queryParameters: match.queryParameters.flatMap((matcher, i) => decodeQueryParameterMatcher(matcher, `${path}.query_parameters[${i}]`, report) ?? []),
-    ...(part && { runtimeFraction: part }),
-    grpc: match.grpc !== undefined,
-    ...(tlsPresented !== undefined && { tlsPresented }),
-  };
-}
-
-function decodePathMatch(match: RouteMatch, path: string, report: Report): RouteMatchConfig['path'] | undefined {
-  const { pathSpecifier: specifier } = match;
-  const caseSensitive = match.caseSensitive ?? true;
-  switch (specifier.case) {
-    case 'prefix':
-      return { kind: 'prefix', value: specifier.value, caseSensitive };
-    case 'path':
-      return { kind: 'exact', value: specifier.value, caseSensitive };
-    case 'pathSeparatedPrefix':
-      return { kind: 'path-separated-prefix', value: specifier.value, caseSensitive };
-    case 'safeRegex':
-      return { kind: 'regex', value: decodeRegex(specifier.value, join(path, 'safe_regex'), report) };
-    case 'pathMatchPolicy': {
-      const at = join(path, 'path_match_policy.typed_config');
-      const { typedConfig } = specifier.value;
-      const template = typedConfig ? unpack(typedConfig, UriTemplateMatchConfigSchema, at, report) : undefined;
-      if (!typedConfig) report.add(at, 'is required');
-      if (template) report.check(uriTemplateFields, template, at);
-      return template && { kind: 'uri-template', value: template.pathTemplate };
-    }
-    case 'connectMatcher':
-      report.unsupported(join(path, 'connect_matcher'));
-      return undefined;
-    default:
-      report.add(path, 'one of prefix, path, safe_regex, path_separated_prefix, path_match_policy is required');
-      return undefined;
-  }
 }

@@ -3,6 +3,7 @@ import type { ForwardActionConfig, WeightedClusterConfig } from '../resource/rou
 import type { RequestHead } from '../stream/request-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import { randomBelow } from './random-value.js';
+import type { RequestHash } from './request-hash.js';
 import { firstRequestHeader } from './request-header.js';
 
 type WeightedConfig = Extract<ForwardActionConfig['cluster'], { kind: 'weighted' }>;
@@ -13,8 +14,11 @@ export class WeightedClusters {
   readonly #total: number;
   readonly #header: string;
   readonly #random: () => number;
+  readonly #hash: RequestHash | undefined;
 
-  constructor(config: WeightedConfig, random: () => number) {
+  /** `hash`: where the hash of the route takes the place of the random number. */
+  constructor(config: WeightedConfig, random: () => number, hash?: RequestHash) {
+    this.#hash = hash;
     this.#clusters = config.clusters;
     this.#total = config.clusters.reduce((sum, { weight }) => sum + weight, 0);
     if (this.#total < 1) throw new Error('the weights of weighted_clusters must sum to 1 or more');
@@ -38,6 +42,8 @@ export class WeightedClusters {
       // Several proxies in a row agree on this number; what is no uint64 falls back to our own.
       if (given !== undefined && /^\d{1,20}$/.test(given)) return Number(BigInt(given) % BigInt(this.#total));
     }
+    const hash = this.#hash?.(head, info).hash;
+    if (hash !== undefined) return Number(hash % BigInt(this.#total));
     return randomBelow(info, this.#total, this.#random);
   }
 }

@@ -1,13 +1,15 @@
 // One route entry with everything it inherits from its virtual host and its route configuration, ready to use.
 import type {
-  ForwardActionConfig, HeaderMutationsConfig, RetryPolicyConfig, RouteActionConfig, RouteConfigurationConfig, RouteEntryConfig, VirtualHostConfig, WeightedClusterConfig,
+  ForwardActionConfig, HeaderMutationsConfig, InternalRedirectConfig, RetryPolicyConfig, RouteActionConfig, RouteConfigurationConfig, RouteEntryConfig, VirtualHostConfig, WeightedClusterConfig,
 } from '../resource/route-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import { plainRouteInfo, type RouteFilterInfo } from '../filter/route-filter-info.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import { WeightedClusters } from './cluster-specifier.js';
+import { compileFormatter } from './formatter.js';
 import { compileHeaderMutation, type HeaderMutation } from './header-mutation.js';
+import { compileMirror, type Mirror } from './mirror.js';
 import { compileRedirect } from './redirect.js';
 import { compileRewrite, type HeadRewrite } from './rewrite.js';
 import { compileRequestHash, type RequestHash } from './request-hash.js';
@@ -35,7 +37,9 @@ export interface SelectedRoute {
   readonly responseMutations: readonly HeaderMutation[];
   readonly rewrite: HeadRewrite | undefined;
   /** Of redirects and direct responses. */
-  readonly reply: ((head: RequestHead) => LocalReply) | undefined;
+  readonly reply: ((head: RequestHead, info: StreamInfo) => LocalReply) | undefined;
+  readonly mirrors: readonly Mirror[];
+  readonly internalRedirect: InternalRedirectConfig | undefined;
   /** The hash of ring hash and maglev; undefined where the route has no hash policy. */
   readonly requestHash: RequestHash | undefined;
   /** The override for a filter, the most specific one: weighted cluster, route, virtual host, route configuration. The function is the same object for all requests. */
@@ -73,9 +77,14 @@ export function compileRouteEntry(source: Source): CompiledRoute {
       return { resolve: (head) => ({ ...route, cluster: firstRequestHeader(head, name) || undefined }) };
     }
     case 'weighted': {
-      const choice = new WeightedClusters(cluster, source.random);
-      const routes = cluster.clusters.map((weighted) => selected(source, weighted.name, weighted));
-      return { resolve: (head, info) => routes[choice.choose(head, info)] as SelectedRoute };
+      const hash = cluster.useHash ? compileRequestHash(action.hashPolicies) : undefined;
+      const choice = new WeightedClusters(cluster, source.random, hash);
+      const routes = cluster.clusters.map((weighted) => {
+        const route = selected(source, weighted.name || undefined, weighted);
+        const { clusterHeader } = weighted;
+        return (head: RequestHead): SelectedRoute => (clusterHeader === undefined ? route : { ...route, cluster: firstRequestHeader(head, clusterHeader) || undefined });
+      });
+      return { resolve: (head, info) => routes[choice.choose(head, info)]!(head) };
     }
   }
 }
@@ -104,7 +113,9 @@ function selected({ config, virtualHost, entry }: Source, cluster: string | unde
     bufferLimitBytes: entry.bufferLimitBytes ?? virtualHost.bufferLimitBytes,
     requestMutations: mutations(levels, 'request'),
     responseMutations: mutations(levels, 'response'),
-    rewrite: forward && compileRewrite(entry.match.path, forward),
+    rewrite: forward && compileRewrite(entry.match.path, weightedCluster?.hostRewrite === undefined ? forward : { ...forward, hostRewrite: { kind: 'literal', value: weightedCluster.hostRewrite } }),
+    mirrors: forward ? forward.mirrors.map(compileMirror) : noMirrors,
+    internalRedirect: forward?.internalRedirect,
     reply: compileReply(entry),
     requestHash: forward && compileRequestHash(forward.hashPolicies),
     filterOverrides: plain ? noOverrides : (name: string) => overrides.find((level) => level?.has(name))?.get(name),
@@ -119,9 +130,15 @@ function mutations(levels: readonly HeaderMutationsConfig[], of: 'request' | 're
   return levels.map((level) => compileHeaderMutation(level[of], of)).filter((mutation) => mutation !== undefined);
 }
 
-function compileReply({ action, match }: RouteEntryConfig): ((head: RequestHead) => LocalReply) | undefined {
+const noMirrors: readonly Mirror[] = [];
+
+function compileReply({ action, match }: RouteEntryConfig): SelectedRoute['reply'] {
   if (action.kind === 'redirect') return compileRedirect(match.path, action);
   if (action.kind !== 'direct-response') return undefined;
+  if (action.bodyFormat !== undefined) {
+    const format = compileFormatter(action.bodyFormat.text, action.bodyFormat.missing);
+    return (head, info) => ({ status: action.status, body: format(head, info, undefined), details: 'direct_response' });
+  }
   const reply: LocalReply = { status: action.status, body: action.body, details: 'direct_response' };
   // Envoy's answers of these statuses say where they are, like redirects.
   const located = action.status === 201 || (action.status >= 300 && action.status < 400);

@@ -1,16 +1,24 @@
 // Envoy's substitution formats (`%REQ(x-user)%`), compiled once. Used by header mutations.
-import type { RequestHead } from '../stream/request-head.js';
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { pathOnly, type RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
+import { metadataValue } from './metadata-matcher.js';
+import { queryParameter } from './query-matcher.js';
 import { firstRequestHeader } from './request-header.js';
+import { compileTimeFormat } from './time-format.js';
 
 export type Formatter = (head: RequestHead, info: StreamInfo, response?: ResponseHead) => string;
 
 type Command = (argument: string | undefined) => Formatter;
 
-/** What is not known is left out (''), as in Envoy's header mutations. Throws for an unknown or malformed command. */
-export function compileFormatter(text: string): Formatter {
-  const parts = parse(text);
+/**
+ * What is not known is left out (''), as in Envoy's header mutations; texts of answers have `-` there. Throws for an unknown or malformed
+ * command.
+ */
+export function compileFormatter(text: string, missing = ''): Formatter {
+  const parts = parse(text).map((part) => (missing === '' || typeof part === 'string' ? part : (...args: Parameters<Formatter>) => part(...args) || missing));
   if (parts.every((part) => typeof part === 'string')) {
     const constant = parts.join('');
     return () => constant;
@@ -42,7 +50,7 @@ function parse(text: string): (string | Formatter)[] {
     if (!match) throw new Error(`malformed substitution at letter ${at + 1} of "${text}" (a plain percent sign is %%)`);
     const [whole, name = '', argument, length] = match;
     const compile = commands[name];
-    if (!compile) throw new Error(`unknown substitution %${name}% in "${text}"`);
+    if (!compile) throw new Error(`${notHere.test(name) ? 'not known to a process:' : 'unknown substitution'} %${name}% in "${text}"`);
     parts.push(truncated(compile(argument), length));
     from = at + whole.length;
   }
@@ -57,30 +65,89 @@ function truncated(format: Formatter, length: string | undefined): Formatter {
 }
 
 const commands: Readonly<Record<string, Command>> = {
-  REQ: withHeaders((name) => (head) => firstRequestHeader(head, name)),
-  RESP: withHeaders((name) => (_head, _info, response) => (name === ':status' ? response && String(response.status) : response?.headers.get(name))),
+  ...pairs(['REQ', 'REQUEST_HEADER'], withHeaders((name) => (head) => firstRequestHeader(head, name))),
+  ...pairs(['RESP', 'RESPONSE_HEADER'], withHeaders((name) => (_head, _info, response) => (name === ':status' ? response && String(response.status) : response?.headers.get(name)))),
   PROTOCOL: plain((_head, info) => info.httpVersion),
-  START_TIME: plain((_head, info) => new Date(performance.timeOrigin + info.startTime).toISOString()),
-  DOWNSTREAM_REMOTE_ADDRESS: plain((_head, info) => info.downstreamRemoteAddress),
-  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: plain((_head, info) => addressOnly(info.downstreamRemoteAddress)),
+  START_TIME: (argument) => {
+    const format = argument === undefined || argument === '' ? (ms: number) => new Date(ms).toISOString() : compileTimeFormat(argument);
+    return (_head, info) => format(performance.timeOrigin + info.startTime);
+  },
+  ...pairs(['DOWNSTREAM_REMOTE_ADDRESS', 'DOWNSTREAM_DIRECT_REMOTE_ADDRESS'], plain((_head, info) => info.downstreamRemoteAddress)),
+  ...pairs(['DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT', 'DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT'], plain((_head, info) => addressOnly(info.downstreamRemoteAddress))),
+  ...pairs(['DOWNSTREAM_REMOTE_PORT', 'DOWNSTREAM_DIRECT_REMOTE_PORT'], plain((_head, info) => portOnly(info.downstreamRemoteAddress))),
   DOWNSTREAM_LOCAL_ADDRESS: plain((_head, info) => info.downstreamLocalAddress),
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: plain((_head, info) => addressOnly(info.downstreamLocalAddress)),
+  DOWNSTREAM_LOCAL_PORT: plain((_head, info) => portOnly(info.downstreamLocalAddress)),
   DOWNSTREAM_PEER_URI_SAN: plain((_head, info) => info.peer?.spiffeId ?? ''),
   REQUESTED_SERVER_NAME: plain((_head, info) => info.requestedServerName),
   UPSTREAM_HOST: plain((_head, info) => info.upstreamAddress),
   UPSTREAM_CLUSTER: plain((_head, info) => info.clusterName),
+  UPSTREAM_REQUEST_ATTEMPT_COUNT: plain((_head, info) => String(Math.max(1, info.attempts))),
   ROUTE_NAME: plain((_head, info) => info.routeName),
+  // Virtual clusters only name statistics, which Weft has its own of.
+  VIRTUAL_CLUSTER_NAME: plain(() => ''),
   RESPONSE_CODE: plain((_head, info, response) => String(response?.status ?? info.status)),
   RESPONSE_CODE_DETAILS: plain((_head, info) => info.responseCodeDetails),
   // Envoy writes `-` for none.
   RESPONSE_FLAGS: plain((_head, info) => info.flags.join(',') || '-'),
+  DYNAMIC_METADATA: (argument = '') => {
+    const [filter = '', ...path] = argument.split(':');
+    if (filter === '') throw new Error('%DYNAMIC_METADATA(filter:key:…)% names a filter');
+    return (_head, info) => asText(metadataValue(info, filter, path));
+  },
+  FILTER_STATE: (argument = '') => {
+    const [key = '', form = 'TYPED'] = argument.split(':');
+    if (key === '' || (form !== 'TYPED' && form !== 'PLAIN')) throw new Error('%FILTER_STATE(key)% or (key:PLAIN) or (key:TYPED)');
+    return (_head, info) => info.filterState?.get(key) ?? '';
+  },
+  PATH: (argument = '') => {
+    const [query = '', which = ''] = argument.split(':');
+    if (!['', 'WQ', 'NQ'].includes(query) || !['', 'ORIG', 'PATH', 'ORIG_OR_PATH'].includes(which)) throw new Error(`%PATH(WQ or NQ:ORIG, PATH or ORIG_OR_PATH)%, got (${argument})`);
+    return (head) => {
+      const original = which === 'PATH' ? undefined : head.headers.get('x-envoy-original-path');
+      const path = original ?? (which === 'ORIG' ? '' : head.path);
+      return query === 'NQ' ? pathOnly(path) : path;
+    };
+  },
+  QUERY_PARAM: (argument = '') => {
+    if (argument === '') throw new Error('%QUERY_PARAM(name)% names a parameter');
+    return (head) => queryParameter(head.path, argument) ?? '';
+  },
+  HOSTNAME: constant(() => hostname()),
+  ENVIRONMENT: (argument = '') => {
+    if (argument === '') throw new Error('%ENVIRONMENT(NAME)% names a variable');
+    const value = process.env[argument] ?? '';
+    return () => value;
+  },
+  UNIQUE_ID: plain(() => randomUUID()),
+  /** Of the W3C trace context. */
+  TRACE_ID: plain((head) => /^[\da-f]{2}-([\da-f]{32})-/.exec(head.headers.get('traceparent') ?? '')?.[1] ?? ''),
 };
+
+// What Envoy knows of its connections, listeners and byte counts, and a request in a process has not, or not yet.
+const notHere = /^(CONNECTION_ID|UPSTREAM_(CONNECTION|LOCAL|TLS|PEER|REMOTE|TRANSPORT|REQUEST|METADATA|WIRE|HEADER|FILTER|PROTOCOL|LOCALITY|HOST_NAME|CLUSTER_RAW)\w*|DOWNSTREAM_\w+|TLS_JA3_FINGERPRINT|BYTES_(SENT|RECEIVED)|\w*DURATION|GRPC_STATUS\w*|TRAILER|CEL|METADATA|CLUSTER_METADATA|FILTER_CHAIN_NAME|LOCAL_REPLY_BODY|STREAM_ID|EMIT_TIME|ACCESS_LOG_TYPE|START_TIME_LOCAL|EMIT_TIME_LOCAL|(REQUEST|RESPONSE)_(HEADERS|TRAILERS)_BYTES|CONNECTION_TERMINATION_DETAILS|UPSTREAM_TRANSPORT_FAILURE_REASON|CUSTOM_FLAGS|RESPONSE_FLAGS_LONG|COALESCE|FILE_CONTENT|SECRET)$/;
+
+function pairs(names: readonly string[], command: Command): Record<string, Command> {
+  return Object.fromEntries(names.map((name) => [name, command]));
+}
+
+function constant(read: () => string): Command {
+  return (argument) => {
+    const value = read();
+    return plain(() => value)(argument);
+  };
+}
 
 function plain(format: Formatter): Command {
   return (argument) => {
     if (argument !== undefined) throw new Error(`this substitution takes no argument here: (${argument})`);
     return format;
   };
+}
+
+/** Strings as they are, structures as JSON; what is not there is ''. */
+function asText(value: unknown): string {
+  return value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** `(first?second)`: the second header where the first is missing. */
@@ -98,4 +165,8 @@ function addressOnly(address: string): string {
   if (address.startsWith('[')) return address.slice(1, address.indexOf(']'));
   const colon = address.lastIndexOf(':');
   return colon === -1 || colon !== address.indexOf(':') ? address : address.slice(0, colon);
+}
+
+function portOnly(address: string): string {
+  return /(?:^[^:]*|\]):(\d+)$/.exec(address)?.[1] ?? '';
 }

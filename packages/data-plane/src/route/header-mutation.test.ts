@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { HeaderMutationConfig } from '../resource/route-config.js';
 import { HeaderMap } from '../stream/header-map.js';
+import { compileTimeFormat } from './time-format.js';
 import { compileFormatter } from './formatter.js';
 import { compileHeaderMutation } from './header-mutation.js';
 import { edits, requestHead, streamInfo } from './test-support.js';
@@ -82,11 +83,30 @@ describe('substitutions', () => {
     expect(compileFormatter(text)(requestHead('/a?b', { x: ['1', '2'] }), info, response)).toBe(expected);
   });
 
+  it.each<[string, string]>([
+    ['%PATH%', '/a?b=1&c'], ['%PATH(NQ)%', '/a'], ['%PATH(WQ:PATH)%', '/a?b=1&c'], ['%QUERY_PARAM(b)%', '1'], ['%QUERY_PARAM(none)%|', '|'], ['%DYNAMIC_METADATA(f:a)%', 'text'], ['%DYNAMIC_METADATA(f:b)%', '{"c":1}'], ['%DYNAMIC_METADATA(f:b:c)%', '1'],
+    ['%DYNAMIC_METADATA(none:a)%', ''], ['%FILTER_STATE(k)%', 'state'], ['%FILTER_STATE(none:PLAIN)%', ''], ['%TRACE_ID%', '0af7651916cd43dd8448eb211c80319c'], ['%ENVIRONMENT(WEFT_TEST_NONE)%', ''], ['%RESPONSE_FLAGS%', '-'],
+    ['%REQUEST_HEADER(x?y):2%', 'he'], ['%DOWNSTREAM_LOCAL_PORT%', '80'], ['%DOWNSTREAM_REMOTE_PORT%', '123'], ['%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%', '::1'], ['%UPSTREAM_REQUEST_ATTEMPT_COUNT%', '1'], ['%VIRTUAL_CLUSTER_NAME%', ''],
+  ])('%s is %s', (text, expected) => {
+    const known = streamInfo({ metadata: new Map([['f', { a: 'text', b: { c: 1 } }]]), filterState: new Map([['k', 'state']]), downstreamLocalAddress: '10.0.0.1:80', downstreamRemoteAddress: '[::1]:123' });
+    expect(compileFormatter(text)(requestHead('/a?b=1&c', { y: 'header', traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }), known)).toBe(expected);
+  });
+
+  it('UNIQUE_ID differs from request to request, HOSTNAME does not', () => {
+    const unique = compileFormatter('%UNIQUE_ID%');
+    expect(unique(requestHead(), info)).not.toBe(unique(requestHead(), info));
+    expect(compileFormatter('%HOSTNAME%')(requestHead(), info)).not.toBe('');
+  });
+
+  it.each([['%Y-%m-%dT%H:%M:%S.%3fZ', '2026-11-28T01:24:45.883Z'], ['%s', '1795829085'], ['%6f', '883756'], ['%9f|%f|%1f', '883756000|883756000|8'], ['%F %T %Z %z', '2026-11-28 01:24:45 UTC +0000'], ['%a, %d %b %Y %I %p %j %e %y %%', 'Sat, 28 Nov 2026 01 AM 332 28 26 %']])('START_TIME(%s) is %s', (format, expected) => {
+    expect(compileTimeFormat(format)(1_795_829_085_883.756)).toBe(expected);
+  });
+
   it('START_TIME is the start of the request in ISO form', () => {
     expect(compileFormatter('%START_TIME%')(requestHead(), info)).toBe(new Date(performance.timeOrigin + 5).toISOString());
   });
 
-  it.each(['%NOPE%', '%REQ%', '%REQ()%', '%REQ(a?b?c)%', '100%', '% %', '%PROTOCOL(x)%', '%START_TIME(%s)%', '%REQ(x'])('%s is refused', (text) => {
+  it.each(['%NOPE%', '%REQ%', '%REQ()%', '%REQ(a?b?c)%', '100%', '% %', '%PROTOCOL(x)%', '%START_TIME(%Q)%', '%CONNECTION_ID%', '%DYNAMIC_METADATA%', '%QUERY_PARAM()%', '%PATH(X)%', '%FILTER_STATE(a:b)%', '%ENVIRONMENT%', '%REQ(x'])('%s is refused', (text) => {
     expect(() => compileFormatter(text)).toThrow();
   });
 });

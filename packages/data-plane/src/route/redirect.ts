@@ -1,10 +1,11 @@
 import type { RedirectConfig, RouteMatchConfig } from '../resource/route-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
+import type { StreamInfo } from '../stream/stream-info.js';
 import { compilePathRewrite } from './rewrite.js';
 import { portStart } from './virtual-host-matcher.js';
 
-export type Redirect = (head: RequestHead) => LocalReply;
+export type Redirect = (head: RequestHead, info: StreamInfo) => LocalReply;
 
 const statuses = new Set([301, 302, 303, 307, 308]);
 
@@ -12,21 +13,21 @@ const statuses = new Set([301, 302, 303, 307, 308]);
 export function compileRedirect(match: RouteMatchConfig['path'], config: RedirectConfig): Redirect {
   if (!statuses.has(config.status)) throw new Error(`a redirect has status 301, 302, 303, 307 or 308, not ${config.status}`);
   const rewritten = compilePathRewrite(match, config);
-  return (head) => {
+  return (head, info) => {
     const scheme = config.scheme || (config.https ? 'https' : head.scheme);
     const port = config.port ? `:${config.port}` : '';
     const host = config.host || requestHost(head, scheme, port !== '');
-    return { status: config.status, body: '', headers: [['location', `${scheme}://${host}${port}${targetPath(head.path)}`]], details: 'direct_response' };
+    return { status: config.status, body: '', headers: [['location', `${scheme}://${host}${port}${targetPath(head.path, head, info)}`]], details: 'direct_response' };
   };
 
-  function targetPath(original: string): string {
+  function targetPath(original: string, head: RequestHead, info: StreamInfo): string {
     const { path } = config;
     // A query of its own is taken as it is, whatever strip_query says.
     if (path?.includes('?')) return withSlash(path);
     const query = original.indexOf('?');
     const kept = config.stripQuery || query === -1 ? '' : original.slice(query);
     const plain = query === -1 ? original : original.slice(0, query);
-    return withSlash(path || (rewritten?.(plain) ?? plain)) + kept;
+    return withSlash(path || (rewritten?.(plain, head, info) ?? plain)) + kept;
   }
 }
 

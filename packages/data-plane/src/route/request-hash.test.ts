@@ -59,6 +59,12 @@ describe('request hashes', () => {
     expect(hash([{ kind: 'cookie', name: 'id', path: '', terminal: false }])).toBeUndefined();
   });
 
+  it('give a made-up cookie its attributes, before HttpOnly', () => {
+    const attributes = [{ name: 'SameSite', value: 'Lax' }, { name: 'Secure', value: '' }];
+    const made = compileRequestHash([{ kind: 'cookie', name: 'id', path: '', ttlMs: 0, attributes, terminal: false }])?.(requestHead(), streamInfo());
+    expect(made?.setCookies[0]).toMatch(/^id="[0-9a-f]{32}"; SameSite=Lax; Secure; HttpOnly$/);
+  });
+
   it('know only the channel of filter state', () => {
     const channel: HashPolicyConfig = { kind: 'filter-state', key: 'io.grpc.channel_id', terminal: false };
     expect(hash([channel])).toBe(hash([channel]));

@@ -63,10 +63,10 @@ function compilePolicy(policy: HashPolicyConfig): (head: RequestHead, info: Stre
 const processId = randomUUID();
 
 /** Without a ttl no cookie is made (Envoy: the policy then yields no hash). */
-function newCookie({ name, path, ttlMs }: Extract<HashPolicyConfig, { kind: 'cookie' }>, setCookies: string[]): string | undefined {
+function newCookie({ name, path, ttlMs, attributes = [] }: Extract<HashPolicyConfig, { kind: 'cookie' }>, setCookies: string[]): string | undefined {
   if (ttlMs === undefined) return undefined;
   const value = randomUUID().replaceAll('-', '');
   const age = ttlMs > 0 ? `; Max-Age=${Math.floor(ttlMs / 1000)}` : '';
-  setCookies.push(`${name}="${value}"${age}${path === '' ? '' : `; Path=${path}`}; HttpOnly`);
+  setCookies.push(`${name}="${value}"${age}${path === '' ? '' : `; Path=${path}`}${attributes.map((one) => `; ${one.name}${one.value === '' ? '' : `=${one.value}`}`).join('')}; HttpOnly`);
   return value;
 }

@@ -4,7 +4,7 @@ import { Host } from '../upstream/host.js';
 import { noCluster } from '../upstream/test-support.js';
 import { compileRedirect } from './redirect.js';
 import { compileRewrite, rewriteForHost } from './rewrite.js';
-import { forward, prefix, requestHead } from './test-support.js';
+import { forward, prefix, requestHead, streamInfo } from './test-support.js';
 
 const action = (more: Partial<ForwardActionConfig>) => forward('c', more) as ForwardActionConfig & { kind: 'route' };
 const exact = (value: string): RouteMatchConfig['path'] => ({ kind: 'exact', value, caseSensitive: true });
@@ -20,7 +20,7 @@ describe('path rewrites', () => {
     [prefix('/'), { regexRewrite: { pattern: '^/(\\w+)/', substitution: '/v2/\\1/' } }, '/a/b?/a/', '/v2/a/b?/a/'],
   ])('%j with %j: %s becomes %s', (path, config, from, to) => {
     const head = requestHead(from);
-    compileRewrite(path, action(config))?.(head);
+    compileRewrite(path, action(config))?.(head, streamInfo());
     expect(head.path).toBe(to);
     expect(head.headers.get('x-envoy-original-path')).toBe(from);
   });
@@ -34,7 +34,7 @@ describe('host rewrites', () => {
   it('literal, from a header, from the path before its rewrite', () => {
     const of = (config: Partial<ForwardActionConfig>, headers = {}) => {
       const head = requestHead('/shop/x', headers);
-      compileRewrite(prefix('/shop'), action(config))?.(head);
+      compileRewrite(prefix('/shop'), action(config))?.(head, streamInfo());
       return head;
     };
     expect(of({ hostRewrite: { kind: 'literal', value: 'other' } }).authority).toBe('other');
@@ -45,16 +45,16 @@ describe('host rewrites', () => {
 
   it('keep the old name in x-envoy-original-host, and read the first value of a header', () => {
     const head = requestHead('/', { 'x-host': ['h', 'i'] });
-    compileRewrite(prefix('/'), action({ hostRewrite: { kind: 'header', header: 'x-host' } }))?.(head);
+    compileRewrite(prefix('/'), action({ hostRewrite: { kind: 'header', header: 'x-host' } }))?.(head, streamInfo());
     expect([head.authority, head.headers.all('x-envoy-original-host')]).toEqual(['h', ['payments']]);
   });
 
   it('keep the old name in x-forwarded-host where asked to, once', () => {
     const head = requestHead();
     const rewrite = compileRewrite(prefix('/'), action({ hostRewrite: { kind: 'literal', value: 'other' }, appendXForwardedHost: true }));
-    rewrite?.(head);
+    rewrite?.(head, streamInfo());
     head.authority = 'payments';
-    rewrite?.(head);
+    rewrite?.(head, streamInfo());
     expect(head.headers.all('x-forwarded-host')).toEqual(['payments']);
   });
 
@@ -72,7 +72,7 @@ describe('host rewrites', () => {
 
 describe('redirects', () => {
   const location = (config: Partial<RedirectConfig>, path = '/a?q=1', authority = 'shop', scheme: 'http' | 'https' = 'http') => {
-    const reply = compileRedirect(prefix('/a'), { status: 301, https: false, stripQuery: false, ...config })(requestHead(path, {}, { authority, scheme }));
+    const reply = compileRedirect(prefix('/a'), { status: 301, https: false, stripQuery: false, ...config })(requestHead(path, {}, { authority, scheme }), streamInfo());
     return reply.headers?.[0]?.[1];
   };
   it.each<[Partial<RedirectConfig>, string, string, string]>([
@@ -102,7 +102,7 @@ describe('redirects', () => {
   });
 
   it('have one of five statuses', () => {
-    for (const status of [301, 302, 303, 307, 308]) expect(compileRedirect(prefix('/'), { status, https: true, stripQuery: false })(requestHead())).toMatchObject({ status, details: 'direct_response' });
+    for (const status of [301, 302, 303, 307, 308]) expect(compileRedirect(prefix('/'), { status, https: true, stripQuery: false })(requestHead(), streamInfo())).toMatchObject({ status, details: 'direct_response' });
     expect(() => compileRedirect(prefix('/'), { status: 200, https: true, stripQuery: false })).toThrow(/200/);
   });
 });

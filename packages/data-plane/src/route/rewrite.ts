@@ -1,55 +1,80 @@
 // Rewrites of path and authority (RouteAction.prefix_rewrite, regex_rewrite, host_rewrite_*).
 import type { ForwardActionConfig, RegexRewriteConfig, RouteMatchConfig } from '../resource/route-config.js';
 import { pathOnly, type RequestHead } from '../stream/request-head.js';
+import type { StreamInfo } from '../stream/stream-info.js';
 import type { Host } from '../upstream/host.js';
+import { compileFormatter } from './formatter.js';
 import { compileRegexRewrite } from './regex.js';
 import { firstRequestHeader } from './request-header.js';
+import { compileUriTemplateRewrite } from './uri-template.js';
 
-type PathRewrite = (path: string) => string;
+type PathRewrite = (path: string, head: RequestHead, info: StreamInfo) => string;
+
+export interface PathRewriteConfig {
+  prefixRewrite?: string;
+  regexRewrite?: RegexRewriteConfig;
+  templateRewrite?: string;
+  pathFormat?: string;
+}
 
 /** A new path with the old query, or `undefined` where nothing rewrites it. */
-export function compilePathRewrite(match: RouteMatchConfig['path'], action: { prefixRewrite?: string; regexRewrite?: RegexRewriteConfig }): PathRewrite | undefined {
-  const { prefixRewrite, regexRewrite } = action;
+export function compilePathRewrite(match: RouteMatchConfig['path'], action: PathRewriteConfig): PathRewrite | undefined {
+  const { prefixRewrite, regexRewrite, templateRewrite, pathFormat } = action;
   if (prefixRewrite !== undefined && prefixRewrite !== '') {
     if (regexRewrite) throw new Error('prefix_rewrite and regex_rewrite exclude each other');
     if (match.kind === 'regex' || match.kind === 'uri-template' || match.kind === 'connect') return (path) => prefixRewrite + path.slice(pathOnly(path).length);
     const { length } = match.value;
     return (path) => prefixRewrite + path.slice(length);
   }
-  if (regexRewrite) {
-    const replace = compileRegexRewrite(regexRewrite);
-    return (path) => {
-      const plain = pathOnly(path);
-      return replace(plain) + path.slice(plain.length);
-    };
-  }
-  return undefined;
+  const replace = compileReplacement(match, regexRewrite, templateRewrite, pathFormat);
+  return replace && ((path, head, info) => {
+    const plain = pathOnly(path);
+    return replace(plain, head, info) + path.slice(plain.length);
+  });
 }
 
-export type HeadRewrite = (head: RequestHead) => void;
+/** Of the path without its query. */
+function compileReplacement(match: RouteMatchConfig['path'], regex: RegexRewriteConfig | undefined, template: string | undefined, format: string | undefined): PathRewrite | undefined {
+  if (regex) return compileRegexRewrite(regex);
+  if (template !== undefined) {
+    if (match.kind !== 'uri-template') throw new Error('path_rewrite_policy needs a route that matches a URI template');
+    return compileUriTemplateRewrite(match.value, template);
+  }
+  if (format === undefined) return undefined;
+  const formatter = compileFormatter(format);
+  // An empty path is none.
+  return (path, head, info) => formatter(head, info) || path;
+}
+
+export type HeadRewrite = (head: RequestHead, info: StreamInfo) => void;
 
 /** What a forwarding route changes of a head before it is sent; `undefined` where nothing. */
 export function compileRewrite(match: RouteMatchConfig['path'], action: ForwardActionConfig): HeadRewrite | undefined {
   const path = compilePathRewrite(match, action);
   const host = compileHostRewrite(action);
   if (!path && !host) return undefined;
-  return (head) => {
+  const keepsOriginal = action.hostRewrite?.kind === 'format';
+  return (head, info) => {
     // The host first: a path regex for the host reads the path as it came.
     if (host) {
-      const authority = host(head);
-      if (authority !== undefined && authority !== '') setAuthority(head, authority, action.appendXForwardedHost);
+      const authority = host(head, info);
+      if (authority !== undefined && authority !== '') {
+        if (keepsOriginal) head.headers.set('x-envoy-original-host', head.authority);
+        setAuthority(head, authority, action.appendXForwardedHost);
+      }
     }
     if (path) {
-      const rewritten = path(head.path);
+      const rewritten = path(head.path, head, info);
       head.headers.set('x-envoy-original-path', head.path);
       head.path = rewritten;
     }
   };
 }
 
-function compileHostRewrite({ hostRewrite }: ForwardActionConfig): ((head: RequestHead) => string | undefined) | undefined {
+function compileHostRewrite({ hostRewrite }: ForwardActionConfig): ((head: RequestHead, info: StreamInfo) => string | undefined) | undefined {
   switch (hostRewrite?.kind) {
     case 'literal': return () => hostRewrite.value;
+    case 'format': return compileFormatter(hostRewrite.format);
     case 'header': {
       const name = hostRewrite.header.toLowerCase();
       return (head) => firstRequestHeader(head, name);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { HeaderMap } from '../stream/header-map.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, RouteTable, type SelectedRoute } from './route-table.js';
 import { edits, forward, match, prefix, requestHead, route, routeConfiguration, seededRandom, streamInfo, virtualHost } from './test-support.js';
+import { xxh64 } from './xxh64.js';
 import { noMutations, type RouteEntryConfig, type WeightedClusterConfig } from '../resource/route-config.js';
 
 const select = (table: RouteTable, head = requestHead()) => table.select(head, streamInfo());
@@ -73,12 +74,12 @@ describe('routes', () => {
   it('answer directly', () => {
     const body = new TextEncoder().encode('gone');
     const table = tableOf(route('r', { action: { kind: 'direct-response', status: 410, body } }));
-    expect(redirectReply(requestHead(), select(table) as SelectedRoute)).toMatchObject({ status: 410, body, details: 'direct_response' });
+    expect(redirectReply(requestHead(), select(table) as SelectedRoute, streamInfo())).toMatchObject({ status: 410, body, details: 'direct_response' });
   });
 
   it.each([201, 304])('say where they are, directly answering %d', (status) => {
     const table = tableOf(route('r', { action: { kind: 'direct-response', status, body: new Uint8Array() } }));
-    expect(redirectReply(requestHead('/a?b'), select(table) as SelectedRoute).headers).toEqual([['location', 'http://payments/a?b']]);
+    expect(redirectReply(requestHead('/a?b'), select(table) as SelectedRoute, streamInfo()).headers).toEqual([['location', 'http://payments/a?b']]);
   });
 
   it('take the filter override of the most specific level', () => {
@@ -113,6 +114,13 @@ describe('clusters of a route', () => {
     const table = new RouteTable(routeConfiguration([virtualHost(['*'], [weighted({ a: 2, b: 3 }, 'X-Number')])]), { random: () => 0 });
     const by = (value: string) => select(table, requestHead('/', { 'x-number': value }))?.cluster;
     expect(['0', '1', '2', '4', '5', '18446744073709551615', 'nonsense', '-1'].map(by)).toEqual(['a', 'a', 'b', 'b', 'a', 'a', 'a', 'a']);
+  });
+
+  it('are walked along the hash of the route, where it says so', () => {
+    const byHash = route('r', { action: forward({ kind: 'weighted', totalWeight: 0, headerName: '', useHash: true, clusters: ['a', 'b'].map((name) => ({ name, weight: 1, mutations: noMutations, filterOverrides: new Map() })) }, { hashPolicies: [{ kind: 'header', name: 'x-user', terminal: false }] }) });
+    const of = (user: string) => select(tableOf(byHash), requestHead('/', { 'x-user': user }))?.cluster;
+    const users = Array.from({ length: 40 }, (_, i) => `user ${i}`);
+    expect(users.map(of)).toEqual(users.map((user) => (xxh64(user) % 2n === 0n ? 'a' : 'b')));
   });
 
   it('must have weight', () => {

@@ -1,5 +1,5 @@
 // A RouteConfiguration, compiled: from a request head to what shall happen with it. Immutable.
-import type { RouteConfigurationConfig, RouteEntryConfig, VirtualHostConfig } from '../resource/route-config.js';
+import { noMutations, type RouteConfigurationConfig, type RouteEntryConfig, type VirtualHostConfig } from '../resource/route-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import { pathOnly, type RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
@@ -8,6 +8,7 @@ import { compileRouteEntry, type CompiledRoute, type SelectedRoute } from './com
 import type { HeaderEdits } from './header-mutation.js';
 import { compileRouteMatch, type RouteMatch } from './route-match.js';
 import { explainVirtualHosts, routeLabel } from './explain-routes.js';
+import { compileRouteTree, type RouteTree } from './route-tree.js';
 import { VirtualHostMatcher } from './virtual-host-matcher.js';
 
 export type { SelectedRoute } from './compiled-route.js';
@@ -16,6 +17,9 @@ export { rewriteForHost } from './rewrite.js';
 interface CompiledVirtualHost {
   readonly config: VirtualHostConfig;
   readonly routes: readonly { readonly match: RouteMatch; readonly route: CompiledRoute }[];
+  readonly tree: RouteTree | undefined;
+  /** Where the virtual host wants TLS: the redirect to it. */
+  readonly toTls: CompiledRoute | undefined;
 }
 
 /** Is told how a route is found, for `weft explain`. */
@@ -52,20 +56,33 @@ export class RouteTable {
     if (observer) explainVirtualHosts(this.#config, head.authority, virtualHost?.config, observer.why);
     if (virtualHost === undefined) return undefined;
     observer?.inVirtualHost(virtualHost.config);
+    const { routes, tree, toTls } = virtualHost;
+    if (toTls && head.scheme === 'http' && (virtualHost.config.requireTls === 'all' || info.direction === 'inbound')) return toTls.resolve(head, info);
     const path = pathOnly(head.path);
-    const { routes } = virtualHost;
-    for (let i = 0; i < routes.length; i++) {
-      const { match, route } = routes[i]!;
+    const places = tree?.(head, observer?.why);
+    if (tree && !places) return undefined;
+    const { length } = places ?? routes;
+    for (let i = 0; i < length; i++) {
+      const place = places ? places[i]! : i;
+      const { match, route } = routes[place]!;
       if (match.matches(path, head, info)) return route.resolve(head, info);
-      observer?.why(`route ${routeLabel(virtualHost.config.routes[i]!, i)}: ${match.refusal(path, head, info)}`);
+      observer?.why(`route ${routeLabel(virtualHost.config.routes[place]!, place)}: ${match.refusal(path, head, info)}`);
     }
     return undefined;
   }
 }
 
+const redirectToTls: RouteEntryConfig = {
+  name: '', match: { path: { kind: 'prefix', value: '', caseSensitive: true }, headers: [], queryParameters: [], grpc: false }, mutations: noMutations, filterOverrides: new Map(), metadata: {},
+  action: { kind: 'redirect', status: 301, https: true, stripQuery: false },
+};
+
 function compileVirtualHost(config: RouteConfigurationConfig, virtualHost: VirtualHostConfig, path: string, random: () => number): CompiledVirtualHost {
+  const { matcher, requireTls } = virtualHost;
   return {
     config: virtualHost,
+    tree: matcher && at(`${path}.matcher`, () => compileRouteTree(matcher)),
+    toTls: requireTls && compileRouteEntry({ config, virtualHost, entry: redirectToTls, random }),
     routes: virtualHost.routes.map((entry, i) =>
       at(`${path}.routes[${i}]`, () => ({ match: compileRouteMatch(entry.match, random), route: compileRouteEntry({ config, virtualHost, entry, random }) }))),
   };
@@ -84,8 +101,8 @@ function namesOfClusters(config: RouteConfigurationConfig): ReadonlySet<string> 
   const add = ({ action }: RouteEntryConfig) => {
     if (action.kind !== 'route') return;
     if (action.cluster.kind === 'cluster') names.add(action.cluster.name);
-    else if (action.cluster.kind === 'weighted') for (const { name, weight } of action.cluster.clusters) if (weight > 0) names.add(name);
-    for (const mirror of action.mirrors) names.add(mirror.cluster);
+    else if (action.cluster.kind === 'weighted') for (const { name, weight } of action.cluster.clusters) if (weight > 0 && name !== '') names.add(name);
+    for (const { cluster } of action.mirrors) if (cluster !== '') names.add(cluster);
   };
   for (const { routes } of config.virtualHosts) routes.forEach(add);
   return names;
@@ -102,12 +119,12 @@ export function applyResponseMutations(response: ResponseHead, route: SelectedRo
 }
 
 /** Path and authority as they are sent, except `host_rewrite auto` (`rewriteForHost`). Once a request. */
-export function rewrite(head: RequestHead, route: SelectedRoute): void {
-  route.rewrite?.(head);
+export function rewrite(head: RequestHead, route: SelectedRoute, info: StreamInfo): void {
+  route.rewrite?.(head, info);
 }
 
 /** The answer of a `redirect` or `direct-response` route. Throws for others. */
-export function redirectReply(head: RequestHead, route: SelectedRoute): LocalReply {
+export function redirectReply(head: RequestHead, route: SelectedRoute, info: StreamInfo): LocalReply {
   if (!route.reply) throw new TypeError(`route ${route.entry.name} neither redirects nor answers directly`);
-  return route.reply(head);
+  return route.reply(head, info);
 }

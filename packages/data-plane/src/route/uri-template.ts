@@ -10,6 +10,33 @@ const rest = `[${letters}/]*`;
  * `{name=pattern}` a pattern with a name. Throws where the template is invalid.
  */
 export function compileUriTemplate(template: string): StringPredicate {
+  const { regex } = parseTemplate(template);
+  return (path) => regex.test(path);
+}
+
+/**
+ * envoy.path.rewrite.uri_template: the path with what the variables of `template` stand for in the places of `rewrite` (`/new/{name}`). A path that
+ * does not match stays as it is. Throws where `rewrite` is invalid or names other variables.
+ */
+export function compileUriTemplateRewrite(template: string, rewrite: string): (path: string) => string {
+  const { regex, names } = parseTemplate(template);
+  if (!rewrite.startsWith('/')) throw new Error(`a URI template starts with /: ${rewrite}`);
+  const parts = rewrite.split(/(\{[^{}]*\})/).map((part) => {
+    if (!part.startsWith('{')) {
+      if (/[{}*]/.test(part)) throw new Error(`not a URI template for a rewrite: ${rewrite}`);
+      return { text: part };
+    }
+    const name = part.slice(1, -1);
+    if (!names.has(name)) throw new Error(`variable ${name} is not one of ${template}`);
+    return { name };
+  });
+  return (path) => {
+    const groups = regex.exec(path)?.groups;
+    return groups ? parts.map((part) => part.text ?? groups[part.name!]).join('') : path;
+  };
+}
+
+function parseTemplate(template: string): { regex: RegExp; names: ReadonlySet<string> } {
   if (!template.startsWith('/')) throw new Error(`a URI template starts with /: ${template}`);
   const names = new Set<string>();
   let open = true;
@@ -20,10 +47,9 @@ export function compileUriTemplate(template: string): StringPredicate {
     const [, name = '', pattern = '*', suffix = ''] = variable;
     if (names.has(name)) throw new Error(`variable ${name} is there twice: ${template}`);
     if (names.add(name).size > 5) throw new Error(`at most 5 variables: ${template}`);
-    return `${pattern.split('/').map(literalOrWildcard).join('/')}${literalOrWildcard(suffix)}`;
+    return `(?<${name}>${pattern.split('/').map(literalOrWildcard).join('/')})${literalOrWildcard(suffix)}`;
   });
-  const regex = new RegExp(`^/${source.join('/')}$`);
-  return (path) => regex.test(path);
+  return { regex: new RegExp(`^/${source.join('/')}$`), names };
 
   function literalOrWildcard(part: string): string {
     if (part === '*') return segment;

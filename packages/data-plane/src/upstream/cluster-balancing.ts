@@ -57,6 +57,10 @@ export class ClusterBalancing {
     return this.#picker;
   }
 
+  get usesHash(): boolean {
+    return this.#factory.hashBased === true;
+  }
+
   get tracker(): LoadTracker | undefined {
     return this.#tracker;
   }

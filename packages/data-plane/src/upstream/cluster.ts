@@ -59,6 +59,10 @@ export class Cluster implements UpstreamCluster {
     return this.#config;
   }
 
+  get usesHash(): boolean {
+    return this.#balancing.usesHash;
+  }
+
   get tracker(): LoadTracker | undefined {
     return this.#balancing.tracker;
   }

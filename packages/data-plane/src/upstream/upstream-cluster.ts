@@ -16,6 +16,8 @@ export interface UpstreamCluster extends HostCluster {
    * A reply (503 with UH or UO, `x-envoy-overloaded` on overflow) means no attempt may be made.
    */
   choose(context: ChooseContext): Host | LocalReply;
+  /** Whether the hash of a request decides anything. Absent: it may. */
+  readonly usesHash?: boolean;
   /** Takes a place among concurrent retries (max_retries or retry budget); false = overflow. Release with endRetry. */
   beginRetry(priority: RoutePriority): boolean;
   endRetry(priority: RoutePriority): void;

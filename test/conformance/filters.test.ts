@@ -1,6 +1,7 @@
 import { bufferCases, throttleCases } from './cases/body-limits.js';
 import { compressionCases, decompressionCases } from './cases/compression.js';
 import { faultCases } from './cases/fault.js';
+import { statefulSessionCases } from './cases/stateful-session.js';
 import { conformance } from './conformance.js';
 
 conformance('fault', faultCases);
@@ -8,3 +9,4 @@ conformance('buffer', bufferCases);
 conformance('limited rates', throttleCases);
 conformance('compressor', compressionCases);
 conformance('decompressor', decompressionCases);
+conformance('stateful session', statefulSessionCases);

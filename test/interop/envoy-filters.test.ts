@@ -4,6 +4,7 @@ import { peers } from '../../scripts/peers.mjs';
 import { bufferCases, throttleCases } from '../conformance/cases/body-limits.js';
 import { compressionCases, decompressionCases } from '../conformance/cases/compression.js';
 import { faultCases } from '../conformance/cases/fault.js';
+import { statefulSessionCases } from '../conformance/cases/stateful-session.js';
 import { envoyConformance } from '../conformance/envoy-conformance.js';
 
 const { envoy } = peers();
@@ -14,4 +15,5 @@ describe.skipIf(envoy.missing !== undefined)(`filters in Envoy 1.40${envoy.missi
   envoyConformance('limited rates', envoy.path as string, throttleCases);
   envoyConformance('compressor', envoy.path as string, compressionCases);
   envoyConformance('decompressor', envoy.path as string, decompressionCases);
+  envoyConformance('stateful session', envoy.path as string, statefulSessionCases);
 });

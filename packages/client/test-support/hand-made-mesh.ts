@@ -2,6 +2,7 @@
 import { Engine, MeshNames, systemClock, type ListenerState, type TlsContexts } from '@weft/data-plane/internal';
 import { FilterChain } from '../../data-plane/src/filter/filter-chain.js';
 import { builtinLoadBalancers } from '../../data-plane/src/load-balancing/builtin.js';
+import type { LoadBalancerFactory } from '../../data-plane/src/load-balancing/load-balancer.js';
 import type { ClusterConfig, EndpointConfig } from '../../data-plane/src/resource/cluster-config.js';
 import type { HttpFilterConfig } from '../../data-plane/src/resource/listener-config.js';
 import { noMutations, type ForwardActionConfig, type RetryPolicyConfig, type RouteEntryConfig } from '../../data-plane/src/resource/route-config.js';
@@ -24,6 +25,8 @@ export interface Service {
   clusters?: readonly string[];
   filters?: readonly HttpFilterConfig[];
   idleTimeoutMs?: number;
+  /** Beside the built-in ones. */
+  loadBalancers?: readonly LoadBalancerFactory[];
 }
 
 export class HandMadeMesh {
@@ -47,7 +50,7 @@ export class HandMadeMesh {
   /** `name` may be dialled with and without port 80. */
   add(name: string, service: Service): this {
     const clusterName = `outbound|80||${name}`;
-    const cluster = new Cluster(clusterConfig(clusterName, service.cluster), { clock: systemClock, random: Math.random, logger: silent, loadBalancers: builtinLoadBalancers });
+    const cluster = new Cluster(clusterConfig(clusterName, service.cluster), { clock: systemClock, random: Math.random, logger: silent, loadBalancers: [...builtinLoadBalancers, ...(service.loadBalancers ?? [])] });
     cluster.setEndpoints({
       clusterName, drops: [], overprovisioningFactor: 140,
       localities: [{ region: '', zone: '', subZone: '', weight: 1, priority: 0, endpoints: service.ports.map((port) => endpointConfig(port, service.endpoint?.(port))) }],

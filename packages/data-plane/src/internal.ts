@@ -16,6 +16,8 @@ export { HttpTransport } from './transport/http-transport.js';
 export type { Host } from './upstream/host.js';
 export type { UpstreamCluster } from './upstream/upstream-cluster.js';
 export { systemClock, type Clock, type TlsContexts } from '@weft/spiffe';
+export { LoadRecorder, type LoadReportAudience } from './inbound/load-recorder.js';
+export { decodeReportInterval, encodeLoadReport } from './inbound/load-report-encoding.js';
 export { Drain } from './inbound/drain.js';
 export { InboundListener, InboundListeners, type InboundListenersOptions, type ListenAddress } from './inbound/inbound-listeners.js';
 export type { ConnectionInfo, InboundBodies, InboundStream } from './inbound/inbound-port.js';

@@ -6,7 +6,9 @@ import { MeshError } from './errors.js';
 import type { FilterContext } from './filter/http-filter.js';
 import { controlPlaneCredentials, identitySource } from './bootstrap/identity.js';
 import { inboundListenerName, InboundListeners } from './inbound/inbound-listeners.js';
+import { LoadRecorder } from './inbound/load-recorder.js';
 import { addressText } from './inbound/peer-identity.js';
+import { followLoadReports } from './transport/load-report-stream.js';
 import { ClusterCaller } from './outbound/cluster-caller.js';
 import { Engine } from './outbound/engine.js';
 import { MeshNames } from './outbound/mesh-names.js';
@@ -82,7 +84,9 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   const metricsServer = metricsServerOf(env['WEFT_METRICS_PORT'], stats, logger);
 
   const prober = new TransportProber({ tls });
-  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers, prober, ownCluster: bootstrap.localClusterName === undefined ? undefined : { name: bootstrap.localClusterName, locality: bootstrap.node.locality } });
+  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers, prober, ownCluster: bootstrap.localClusterName === undefined ? undefined : { name: bootstrap.localClusterName, locality: bootstrap.node.locality },
+    loadReports: (host, periodMs, onReport) => (host.cluster.config.protocol === 'http2' ? followLoadReports(host, periodMs, { transport: grpcTransport, clock, onReport }) : { close: () => undefined }),
+  });
   // Hosts keep their pools and channels, so these share theirs with the application's requests.
   const httpTransport = new HttpTransport({ tls });
   const grpcTransport = new GrpcTransport({ tls });
@@ -98,7 +102,9 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
     ...(options.maxNames !== undefined && { maxNames: options.maxNames }),
   });
   const engine = new Engine({ listeners, telemetry, clock, random, names: new MeshNames(bootstrap.names) });
+  const load = new LoadRecorder({ audience: options.loadReports ?? 'mesh' });
   const inbound = new InboundListeners({
+    load,
     xds,
     type: types.serverListener,
     routeType: types.routeConfiguration,
@@ -113,7 +119,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
 
   let closed: Promise<void> | undefined;
   return {
-    bootstrap, clock, logger, identity, tls, xds, inbound, telemetry, stats,
+    bootstrap, clock, logger, identity, tls, xds, inbound, telemetry, load, stats,
     outbound: options.outboundTrafficPolicy === 'REGISTRY_ONLY' ? registryOnly(engine) : engine,
     async ready(signal) {
       await identity?.ready(signal).catch((error: unknown) => {

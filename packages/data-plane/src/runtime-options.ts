@@ -1,6 +1,7 @@
 import type { Clock } from '@weft/spiffe';
 import type { BootstrapOptions } from './bootstrap/bootstrap.js';
 import type { HttpFilterFactory } from './filter/http-filter.js';
+import type { LoadReportAudience } from './inbound/load-recorder.js';
 import type { LoadBalancerFactory } from './load-balancing/load-balancer.js';
 import type { AccessLogSink } from './telemetry/access-log.js';
 import type { Logger } from './telemetry/logger.js';
@@ -22,6 +23,8 @@ export interface RuntimeOptions extends BootstrapOptions {
   accessLog?: boolean | string | AccessLogSink;
   /** Endpoints on loopback addresses. Default: only where the control plane is on loopback too. */
   allowLoopbackEndpoints?: boolean;
+  /** Which callers of a server are told how busy it is (ORCA load reports in responses). Default `mesh`. */
+  loadReports?: LoadReportAudience;
   /** How many dialled names are followed at once. Default 1000. */
   maxNames?: number;
   /** Longest wait between attempts to reach the control plane, milliseconds. Default 15,000. */

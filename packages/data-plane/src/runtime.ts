@@ -3,6 +3,7 @@
 import type { Clock, SvidSource, TlsContexts } from '@weft/spiffe';
 import type { Bootstrap } from './bootstrap/bootstrap.js';
 import type { InboundListeners } from './inbound/inbound-listeners.js';
+import type { LoadRecorder } from './inbound/load-recorder.js';
 import type { OutboundEngine } from './outbound/outbound-engine.js';
 import type { Telemetry } from './telemetry/telemetry.js';
 import type { Logger } from './telemetry/logger.js';
@@ -20,6 +21,8 @@ export interface Runtime {
   readonly outbound: OutboundEngine;
   readonly inbound: InboundListeners;
   readonly telemetry: Telemetry;
+  /** How busy this process is: what a server tells its callers. */
+  readonly load: LoadRecorder;
   /** Every metric of the process; `mesh.metrics()` prints them. */
   readonly stats: Stats;
   /** Resolves when there is an identity (where one is wanted) and a control plane (or a last good snapshot) answered; rejects with the reason. */

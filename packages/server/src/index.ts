@@ -1,7 +1,7 @@
 import { acquireRuntime, type RuntimeOptions } from '@weft/data-plane/internal';
 import { MeshServer, type MeshServerSettings } from './mesh-server.js';
 
-export type { ListeningServer, ListenOptions, MeshServer, MeshServerSettings, MeshServerStatus } from './mesh-server.js';
+export type { ListeningServer, ListenOptions, LoadReports, MeshServer, MeshServerSettings, MeshServerStatus } from './mesh-server.js';
 export type { FastifyApp, HttpApp, ListenTarget, RequestListener } from './target.js';
 
 export interface MeshServerOptions extends RuntimeOptions, MeshServerSettings {

@@ -1,6 +1,7 @@
 // The server side of one process in the mesh.
-import type { ServerOptions } from '@grpc/grpc-js';
-import { MeshError, prometheusText, type InboundTlsMode, type Runtime, type XdsStatus } from '@weft/data-plane/internal';
+import type { Server, ServerOptions } from '@grpc/grpc-js';
+import { MeshError, prometheusText, type InboundTlsMode, type LoadRecorder, type Runtime, type XdsStatus } from '@weft/data-plane/internal';
+import { addLoadReportService } from './grpc/load-report-service.js';
 import { grpcOptions } from './grpc/grpc-options.js';
 import { MeshListener } from './listener/mesh-listener.js';
 import { targetsOf, type ListenTarget } from './target.js';
@@ -35,6 +36,9 @@ export interface MeshServerStatus {
   xds: XdsStatus;
 }
 
+/** The application's own numbers in load reports; see LoadRecorder. */
+export type LoadReports = Pick<LoadRecorder, 'setApplicationUtilization' | 'setUtilization' | 'setNamedMetric'>;
+
 export interface ListeningServer {
   readonly port: number;
   /** As bound. */
@@ -43,7 +47,7 @@ export interface ListeningServer {
   close(): Promise<void>;
 }
 
-export type ServerRuntime = Pick<Runtime, 'clock' | 'logger' | 'tls' | 'inbound' | 'stats' | 'xds' | 'ready' | 'close'>;
+export type ServerRuntime = Pick<Runtime, 'clock' | 'logger' | 'tls' | 'inbound' | 'stats' | 'xds' | 'load' | 'ready' | 'close'>;
 
 export class MeshServer {
   readonly #runtime: ServerRuntime;
@@ -88,6 +92,16 @@ export class MeshServer {
   /** Options for the application's grpc.Server: `new grpc.Server(mesh.grpcOptions())`, then `mesh.listen(server, port)`. */
   grpcOptions(): ServerOptions {
     return grpcOptions();
+  }
+
+  /** What callers are told of this process's load, so that their balancers can go by it: the event loop's utilisation, and whatever is set here. */
+  get load(): LoadReports {
+    return this.#runtime.load;
+  }
+
+  /** Adds the service that streams load reports (xds.service.orca.v3.OpenRcaService), for balancers with out-of-band reporting. Before the server listens. */
+  addLoadReports(server: Server): void {
+    addLoadReportService(server, this.#runtime.load, this.#runtime.clock);
   }
 
   /** Resolves when the process has an identity and configuration for every port that listens; rejects with the reason. */

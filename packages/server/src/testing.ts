@@ -1,7 +1,7 @@
 // For tests of this package: a mesh whose configuration the test sets by hand.
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
-import { InboundListeners, systemClock, type Clock, type StreamInfo, type TlsContexts } from '@weft/data-plane/internal';
+import { InboundListeners, LoadRecorder, systemClock, type LoadReportAudience, type Clock, type StreamInfo, type TlsContexts } from '@weft/data-plane/internal';
 import { FakeXds, IstioTelemetry, Stats, testListener, testWorkload, type TestListener } from '@weft/data-plane/testing';
 import { MeshServer, type MeshServerSettings } from './mesh-server.js';
 
@@ -16,8 +16,8 @@ export interface TestMesh {
   close(): Promise<void>;
 }
 
-export function testMesh(options: { tls?: TlsContexts; clock?: Clock; listener?: TestListener; settings?: MeshServerSettings } = {}): TestMesh {
-  const { tls, clock = systemClock, listener, settings } = options;
+export function testMesh(options: { tls?: TlsContexts; clock?: Clock; listener?: TestListener; settings?: MeshServerSettings; loadReports?: LoadReportAudience } = {}): TestMesh {
+  const { tls, clock = systemClock, listener, settings, loadReports = 'mesh' } = options;
   const xds = new FakeXds();
   const stats = new Stats();
   const infos: StreamInfo[] = [];
@@ -30,8 +30,9 @@ export function testMesh(options: { tls?: TlsContexts; clock?: Clock; listener?:
   };
   const logger = { debug: silent, info: silent, warn: (_fields: object, message: string) => void warnings.push(message), error: silent };
   const filterContext = { random: () => 0.5, now: () => clock.now(), setTimeout: (run: () => void, ms: number) => clock.setTimeout(run, ms), stats };
-  const inbound = new InboundListeners({ xds, type: {} as never, filterContext, telemetry, tls, logger, clock });
-  const mesh = new MeshServer({ clock, logger, tls, inbound, stats, xds, ready: async () => {}, close: async () => inbound.close() }, { drainDelayMs: 0, drainTimeoutMs: 5000, ...settings });
+  const load = new LoadRecorder({ audience: loadReports });
+  const inbound = new InboundListeners({ xds, type: {} as never, filterContext, telemetry, tls, logger, clock, load });
+  const mesh = new MeshServer({ clock, logger, tls, inbound, stats, xds, load, ready: async () => {}, close: async () => inbound.close() }, { drainDelayMs: 0, drainTimeoutMs: 5000, ...settings });
   const configure = (config: TestListener) => xds.set('*', testListener(config));
   if (listener) configure(listener);
   return { mesh, xds, infos, warnings, configure, close: () => mesh.close() };

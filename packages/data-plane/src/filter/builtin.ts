@@ -7,6 +7,7 @@ import { fault } from './http/fault.js';
 import { grpcStats } from './http/grpc-stats.js';
 import { rbacFilter } from './http/rbac.js';
 import { router } from './http/router.js';
+import { statefulSession } from './http/stateful-session.js';
 
 // Each factory is given only configurations that it parsed itself.
-export const builtinFilters: readonly HttpFilterFactory[] = [bandwidthLimit, buffer, compressor, decompressor, fault, grpcStats, rbacFilter, router];
+export const builtinFilters: readonly HttpFilterFactory[] = [bandwidthLimit, buffer, compressor, decompressor, fault, grpcStats, rbacFilter, router, statefulSession];

@@ -15,6 +15,7 @@ import type { Subscription, XdsClient } from '../xds/xds-client.js';
 import type { ConnectionInfo, InboundBodies, InboundStream } from './inbound-port.js';
 import { InboundSnapshot, type FilterChainRuntime, type InboundTlsMode } from './inbound-snapshot.js';
 import { ServerStream } from './inbound-stream.js';
+import type { LoadRecorder } from './load-recorder.js';
 import { addressText } from './peer-identity.js';
 
 export interface ListenAddress {
@@ -35,6 +36,8 @@ export interface InboundListenersOptions {
   tls: TlsContexts | undefined;
   logger: Logger;
   clock?: Clock;
+  /** What callers are told of this process's load; absent: nothing. */
+  load?: LoadRecorder | undefined;
   /** What usually is wrong where the control plane has no such Listener. */
   absentHint?: string;
   /** The resource's name; Weft's own form where it is left out, `server_listener_resource_name_template` elsewhere. */
@@ -132,8 +135,8 @@ export class InboundListener {
   }
 
   open(chain: FilterChainRuntime, connection: ConnectionInfo, head: RequestHead, options: OpenOptions = {}): InboundStream {
-    const { telemetry, filterContext: context } = this.#options;
-    return new ServerStream({ chain, connection, head, httpVersion: options.httpVersion ?? 'HTTP/1.1', router: options.router, telemetry, context, clientCertificate: this.#clientCertificate(connection), bodies: options.bodies, message: options.message });
+    const { telemetry, filterContext: context, load } = this.#options;
+    return new ServerStream({ chain, connection, head, httpVersion: options.httpVersion ?? 'HTTP/1.1', router: options.router, telemetry, context, clientCertificate: this.#clientCertificate(connection), bodies: options.bodies, message: options.message, load });
   }
 
   /** Called after each change of configuration. @returns stops it. */

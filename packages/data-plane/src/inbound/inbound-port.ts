@@ -32,6 +32,11 @@ export interface InboundBodies<Message> {
 export interface InboundStream {
   readonly info: StreamInfo;
   /**
+   * For the response's `endpoint-load-metrics` (HTTP) or the trailers' `endpoint-load-metrics-bin` (gRPC), unless the application said its own.
+   * Undefined: this caller is not told.
+   */
+  readonly loadReport: string | undefined;
+  /**
    * Runs route and filters over the head that was given to `open`; the head is what the application must see afterwards.
    * `undefined` = call the handler; a reply = answer with it instead. Synchronous where no filter waits.
    */

@@ -5,6 +5,7 @@ import type { FilterContext, FilterResult } from '../filter/http-filter.js';
 import type { FilterHost, RouteFilters, StreamFilters } from '../filter/filter-chain.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
 import { upgradeAllowed, upgradeRefused } from '../route/upgrade.js';
+import { httpStatusOfGrpc } from '../stream/grpc-http-status.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
@@ -13,6 +14,7 @@ import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
 import { expectedTimeoutMs } from './deadline.js';
 import type { ConnectionInfo, InboundBodies, InboundStream } from './inbound-port.js';
 import type { FilterChainRuntime } from './inbound-snapshot.js';
+import type { LoadRecorder } from './load-recorder.js';
 import { addressText } from './peer-identity.js';
 import { normalizePath } from './path-normalization.js';
 import { sanitizeHeaders } from './sanitize.js';
@@ -29,6 +31,7 @@ export interface InboundStreamOptions {
   clientCertificate: string | undefined;
   bodies: InboundBodies<never> | undefined;
   message: unknown;
+  load: LoadRecorder | undefined;
 }
 
 export class ServerStream implements InboundStream, FilterHost {
@@ -109,6 +112,14 @@ export class ServerStream implements InboundStream, FilterHost {
     return runInContext(this.#request, () => span.run(handler));
   }
 
+  get loadReport(): string | undefined {
+    const { load } = this.#options;
+    if (!load || load.audience === 'none') return undefined;
+    const { protocol, peer, peerWorkload } = this.info;
+    if (protocol === 'grpc') return load.binary;
+    return load.audience === 'all' || peer || peerWorkload ? load.text : undefined;
+  }
+
   encode(head: ResponseHead): BodyPipe | undefined {
     const pipe = this.#filters?.encode(head, this.info);
     // After the filters, as in Envoy: the route has the last word on headers.
@@ -135,6 +146,7 @@ export class ServerStream implements InboundStream, FilterHost {
       // What the handler asked others for nobody waits for any longer.
       this.#request.abort();
     }
+    this.#options.load?.record((info.grpcStatus === undefined ? info.status : httpStatusOfGrpc(info.grpcStatus)) >= 500);
     info.responseCodeDetails ||= 'via_upstream';
     this.#filters?.complete(info);
     this.#options.telemetry.end(info, this.#telemetry, this.#options.head);

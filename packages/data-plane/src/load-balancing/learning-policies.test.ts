@@ -179,7 +179,7 @@ describe('client-side weighted round robin', () => {
 
   it('reads out-of-band reports of its hosts where it is told to', () => {
     const oob = clientSideWeightedRoundRobin.parse(toBinary(ClientSideWeightedRoundRobinSchema, create(ClientSideWeightedRoundRobinSchema, { enableOobLoadReport: true, oobReportingPeriod: { seconds: 2n } })));
-    const open = new Map<string, (report: LoadReport) => void>();
+    const open = new Map<string, (message: Uint8Array) => void>();
     const clock = new FakeClock(0);
     const from = cluster({ loadBalancing: { policy: clientSideWeightedRoundRobin.name, config: oob } }, endpoints([['a', 'b']]), clusterContext({
       random: seededRandom(seed),
@@ -191,7 +191,7 @@ describe('client-side weighted round robin', () => {
       },
     }));
     clock.advance(1000);
-    const load = (cpuUtilization: number): LoadReport => ({ cpuUtilization, applicationUtilization: 0, rps: 10, eps: 0, metric: () => undefined });
+    const load = (cpuUtilization: number) => toBinary(OrcaLoadReportSchema, create(OrcaLoadReportSchema, { cpuUtilization, rpsFractional: 10 }));
     open.get('a')!(load(0.1));
     open.get('b')!(load(0.9));
     clock.advance(11_000);

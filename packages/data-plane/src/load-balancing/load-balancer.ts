@@ -36,8 +36,8 @@ export interface TrackerContext extends LoadBalancerContext {
   setTimeout(run: () => void, ms: number): { cancel(): void };
   /** Of all priorities, now. */
   hosts(): readonly Host[];
-  /** Load reports that a gRPC host sends by itself, about as often as asked for. Absent where nothing can open such streams. */
-  readonly loadReports?: ((host: Host, periodMs: number, onReport: (report: LoadReport) => void) => { close(): void }) | undefined;
+  /** Load reports (encoded) that a gRPC host sends by itself, about as often as asked for. Absent where nothing can open such streams. */
+  readonly loadReports?: ((host: Host, periodMs: number, onReport: (message: Uint8Array) => void) => { close(): void }) | undefined;
   /** What the policy knows of hosts has changed: pickers are to be made anew. */
   changed(): void;
 }
@@ -92,4 +92,6 @@ export interface OverrideHost {
   readonly address: string;
   /** No other host will do. */
   readonly strict: boolean;
+  /** What is answered where it is strict and the host is not there. Default 503. */
+  readonly missingStatus?: number;
 }

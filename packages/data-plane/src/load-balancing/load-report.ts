@@ -19,7 +19,16 @@ export function readLoadReport(headers: HeaderLookup): LoadReport | undefined {
   }
 }
 
-export function reportOf(report: OrcaLoadReport): LoadReport {
+/** Undefined where it cannot be read. */
+export function decodeLoadReport(message: Uint8Array): LoadReport | undefined {
+  try {
+    return reportOf(fromBinary(OrcaLoadReportSchema, message));
+  } catch {
+    return undefined;
+  }
+}
+
+function reportOf(report: OrcaLoadReport): LoadReport {
   const { cpuUtilization, applicationUtilization, rpsFractional: rps, eps } = report;
   return { cpuUtilization, applicationUtilization, rps, eps, metric: (name) => metricOf(report, name) };
 }

@@ -35,7 +35,7 @@ export interface StreamInfo {
   /** `IP:port` of the host of the last attempt. */
   upstreamAddress: string;
   /** Set by filters: the host that the first attempt is to go to (session affinity). */
-  overrideHost?: { readonly address: string; readonly strict: boolean };
+  overrideHost?: { readonly address: string; readonly strict: boolean; readonly missingStatus?: number };
   /** Identity of the host of the last attempt, as xDS expects it. */
   upstreamSpiffeId?: string;
   /** Of the cluster (outbound) or the listener (inbound): Istio's `istio.services`. */

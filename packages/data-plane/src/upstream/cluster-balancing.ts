@@ -1,6 +1,6 @@
 // How one cluster balances: its policy with what that has learnt, and the pickers around it.
 import type { Clock } from '@weft/spiffe';
-import type { LoadBalancer, LoadBalancerContext, LoadBalancerFactory, LoadReport } from '../load-balancing/load-balancer.js';
+import type { LoadBalancer, LoadBalancerContext, LoadBalancerFactory } from '../load-balancing/load-balancer.js';
 import { PriorityPicker, type ClusterPicker, type PriorityHosts } from '../load-balancing/priority-picker.js';
 import { SubsetPicker } from '../load-balancing/subset-picker.js';
 import { zoneAwareConfig, type LocalCluster } from '../load-balancing/zone-aware-picker.js';
@@ -15,7 +15,7 @@ export interface BalancingContext {
   /** Which of its own kind this process is one of; for zone-aware routing. */
   localCluster?: LocalCluster | undefined;
   /** Opens a stream of load reports at a gRPC host. */
-  loadReports?: ((host: Host, periodMs: number, onReport: (report: LoadReport) => void) => { close(): void }) | undefined;
+  loadReports?: ((host: Host, periodMs: number, onReport: (message: Uint8Array) => void) => { close(): void }) | undefined;
 }
 
 export interface BalancedCluster {

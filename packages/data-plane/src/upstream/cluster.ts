@@ -136,7 +136,7 @@ export class Cluster implements UpstreamCluster {
       if (Math.floor(this.#context.random() * denominator) < numerator) return dropOverload(category);
     }
     if (!this.#breaker.allows(context.priority)) return overflow();
-    return this.#choose(context, this.#balancing.picker) ?? noHealthyUpstream(this.#whyNone());
+    return this.#choose(context, this.#balancing.picker) ?? this.#noHost(context);
   }
 
   /** For aggregate clusters: what its priorities can carry. Another object whenever hosts or their health changed. */
@@ -148,7 +148,7 @@ export class Cluster implements UpstreamCluster {
   chooseAt(priority: number, degraded: boolean, context: ChooseContext): Host | LocalReply {
     const { picker } = this.#balancing;
     const host = this.#choose(context, { pick: (pickContext) => picker.pickAt(priority, degraded, pickContext) });
-    if (!host) return noHealthyUpstream(this.#whyNone());
+    if (!host) return this.#noHost(context);
     return this.#breaker.allows(context.priority) ? host : overflow();
   }
 
@@ -219,6 +219,11 @@ export class Cluster implements UpstreamCluster {
     const refused = (candidate: Host) => attempted?.includes(candidate) === true || refuses?.(candidate) === true;
     for (let reselection = 1; reselection <= most && host !== undefined && refused(host); reselection++) host = picker.pick({ ...context, reselection });
     return host;
+  }
+
+  #noHost({ overrideHost }: PickContext): LocalReply {
+    const reply = noHealthyUpstream(overrideHost?.strict === true ? `${overrideHost.address} is not a host of ${this.name}, or not well` : this.#whyNone());
+    return overrideHost?.strict === true && overrideHost.missingStatus !== undefined ? { ...reply, status: overrideHost.missingStatus } : reply;
   }
 
   #whyNone(): string {

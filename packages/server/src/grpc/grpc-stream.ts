@@ -127,6 +127,8 @@ const currentResource = () => new AsyncResource('WEFTGRPCCALL');
 function watchedRespond(this: WatchedStream, headers: OutgoingHttpHeaders | undefined, options: unknown): unknown {
   const state = this[watched];
   const own = { ...headers };
+  // Only trailers.
+  if (own['grpc-status'] !== undefined) reportLoad(state.inbound, own);
   const pipe = encodeHeaders(state.inbound, own);
   if (pipe) state.response = new FilteredStream(this, pipe, state);
   state.status = Number(own[':status'] ?? 200);
@@ -136,6 +138,7 @@ function watchedRespond(this: WatchedStream, headers: OutgoingHttpHeaders | unde
 
 function watchedTrailers(this: WatchedStream, trailers: OutgoingHttpHeaders): unknown {
   readStatus(this[watched], trailers);
+  reportLoad(this[watched].inbound, trailers);
   if (this[watched].response) return this[watched].response.trailers(trailers);
   return this[watched].sendTrailers.call(this, trailers);
 }
@@ -174,6 +177,10 @@ function onClose(this: ServerHttp2Stream): void {
   const end = { status, cancelled, bytesReceived: received, bytesSent: sent };
   inbound.end(grpcStatus === undefined ? end : { ...end, grpcStatus });
   requests.end();
+}
+
+function reportLoad({ loadReport }: InboundStream, trailers: OutgoingHttpHeaders): void {
+  if (loadReport !== undefined) trailers['endpoint-load-metrics-bin'] ??= loadReport;
 }
 
 function readStatus(state: Watched, headers: OutgoingHttpHeaders | undefined): void {

@@ -141,6 +141,8 @@ function setHeaders(response: ServerResponse, head: Head | undefined): void {
 }
 
 function encode(response: ServerResponse, stream: InboundStream, status: number): BodyPipe | undefined {
+  const report = stream.loadReport;
+  if (report !== undefined && !response.hasHeader('endpoint-load-metrics')) response.setHeader('endpoint-load-metrics', report);
   const head = new OutgoingHead(response, status);
   const pipe = stream.encode(head);
   response.statusCode = head.status;

@@ -5,7 +5,7 @@ import type { ResponseHead } from '../../stream/response-head.js';
 import type { Host } from '../../upstream/host.js';
 import { startedEdf } from '../edf-scheduler.js';
 import type { AttemptTracker, HeaderLookup, LoadBalancerFactory, LoadReport, LoadTracker, TrackerContext } from '../load-balancer.js';
-import { readLoadReport } from '../load-report.js';
+import { decodeLoadReport, readLoadReport } from '../load-report.js';
 import { positiveMs, readMessage } from './read-message.js';
 import { parseSlowStart, SlowStart, type SlowStartConfig } from './slow-start.js';
 
@@ -86,12 +86,12 @@ class ReportedWeights implements LoadTracker {
       this.#outOfBand.delete(host);
     }
     for (const host of hosts) {
-      if (!this.#outOfBand.has(host)) this.#outOfBand.set(host, loadReports(host, oobPeriodMs, (report) => this.#record(host, report)));
+      if (!this.#outOfBand.has(host)) this.#outOfBand.set(host, loadReports(host, oobPeriodMs, (message) => this.#record(host, decodeLoadReport(message))));
     }
   }
 
-  #record(host: Host, report: LoadReport): void {
-    const weight = weightFrom(report, this.#config);
+  #record(host: Host, report: LoadReport | undefined): void {
+    const weight = report && weightFrom(report, this.#config);
     if (weight === undefined) return;
     const now = this.#context.now();
     const known = this.#reports.get(host);

@@ -115,10 +115,10 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
     this.body?.limitReplay(bytes);
   }
 
-  connect(attempt: UpstreamAttempt): void {
+  connect(attempt: UpstreamAttempt, withoutBody?: boolean): void {
     const handler = new AttemptHandler(this, attempt);
     this.#attempt = handler;
-    this.#dispatch(attempt, this.body, this.#options, handler);
+    this.#dispatch(attempt, withoutBody ? undefined : this.body, this.#options, handler);
   }
 
   whenWhole(send: () => void): void {

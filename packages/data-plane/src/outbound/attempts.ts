@@ -24,6 +24,8 @@ export interface AttemptsOwner {
   connect(attempt: UpstreamRequest): void;
   /** The head of the response that is the caller's; edited in place, the adapter passes it on. */
   onResponseHead(head: ResponseHead): void;
+  /** Whether the request goes on elsewhere because of this response, which is then read away. Nothing more comes of these attempts. */
+  followed(head: ResponseHead): boolean;
   onResponseBroken(failure: UpstreamFailure): void;
   onResponseEnd(end: StreamEnd): void;
   /** Nothing came or went for as long as the route allows a request to be idle. */
@@ -188,6 +190,10 @@ export class Attempts implements AttemptOwner {
       }
     }
     this.#commit(attempt);
+    if (this.#plan.route.internalRedirect && this.#owner.followed(head)) {
+      attempt.finish(undefined);
+      return 'discard';
+    }
     this.#owner.onResponseHead(head);
     return 'forward';
   }

@@ -59,8 +59,8 @@ export interface Downstream {
   readBody(pipe: BodyPipe): void;
   /** Sends what attempts are told to forward through this pipe, then to the caller. From within `onHead`. */
   filterResponse(pipe: BodyPipe): void;
-  /** Sends the request of this attempt to its host; the body from the start each time. With hedging, others may still run. */
-  connect(attempt: UpstreamAttempt): void;
+  /** Sends the request of this attempt to its host; the body from the start each time. With hedging, others may still run. `withoutBody`: a redirect has made it a GET. */
+  connect(attempt: UpstreamAttempt, withoutBody?: boolean): void;
   /** Whether the request body can still be sent again from its start (bounded replay buffer, no stream consumed past it). */
   readonly replayable: boolean;
   /** Of the request's body, so far. */

@@ -20,6 +20,7 @@ import { Attempts, type AttemptsOwner } from './attempts.js';
 import { hasControlHeaders } from './control-headers.js';
 import type { Downstream } from './downstream.js';
 import { alternative, callerGone, clusterNotFound, deadlineExceeded, durationTimeout, idleAfterHead, idleTimeout, responseTimeout, routeNotFound } from './local-replies.js';
+import { followRedirect, RedirectedDownstream, type RedirectHistory } from './internal-redirect.js';
 import type { OutboundStream, StreamOptions } from './outbound-engine.js';
 import { outboundInfo } from './outbound-info.js';
 import type { RequestRecorder } from './request-recorder.js';
@@ -65,14 +66,18 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   /** Of the inbound request that this one is made for. */
   readonly #context: RequestContext | undefined;
   readonly #onContextAbort: (() => void) | undefined;
+  readonly #history: RedirectHistory | undefined;
+  /** The request that follows an internal redirect of this one; the promise of one until it runs. */
+  #next: OutboundRequest | 'coming' | undefined;
 
-  constructor(services: StreamServices, snapshot: OutboundListenerSnapshot, head: RequestHead, downstream: Downstream, options: StreamOptions | undefined) {
+  constructor(services: StreamServices, snapshot: OutboundListenerSnapshot, head: RequestHead, downstream: Downstream, options: StreamOptions | undefined, history?: RedirectHistory) {
     this.#services = services;
     this.#snapshot = snapshot;
     this.#head = head;
     this.#downstream = downstream;
     this.#recorder = options?.recorder;
-    const context = currentContext();
+    this.#history = history;
+    const context = history ? history.context : currentContext();
     this.#context = context;
     this.#callerDeadline = Math.min(options?.deadline ?? Infinity, context?.deadline ?? Infinity);
     if (context?.signal) {
@@ -80,6 +85,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       context.signal.addEventListener('abort', this.#onContextAbort, { once: true });
     }
     this.info = outboundInfo(head);
+    if (history?.randomValue !== undefined) this.info.randomValue = history.randomValue;
     // 1. Telemetry first: whatever happens next is part of the request's duration, and routes may match on the trace headers.
     this.#trace = services.telemetry.start(this.info, head);
   }
@@ -158,6 +164,11 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   }
 
   cancel(reason?: Error): void {
+    if (this.#next) {
+      if (this.#next !== 'coming') this.#next.cancel(reason);
+      this.#next = undefined;
+      return;
+    }
     if (this.#completed) return;
     if (this.info.status === 0) this.info.responseCodeDetails = 'downstream_remote_disconnect';
     this.info.flags.push('DC');
@@ -255,6 +266,35 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     if (this.#responseBody) this.#downstream.filterResponse(this.#responseBody);
     this.#responseHead = head;
     this.#idleTimer?.cancel();
+  }
+
+  /** An internal redirect is another request, with filters and telemetry of its own, as in Envoy; the caller hears only of that one. */
+  followed(head: ResponseHead): boolean {
+    const route = this.#route!;
+    // A body that is still coming, or too long to be sent again, leaves the redirect to the caller.
+    if (!this.#requestDone || !this.#downstream.replayable) return false;
+    const history = this.#history ?? { count: 0, followed: new Map<string, readonly string[]>(), context: this.#context };
+    const next = followRedirect(route.internalRedirect!, head, this.#head, route, history, (target) => {
+      const info = outboundInfo(target);
+      return { route: this.#snapshot.routes.select(target, info), ...(info.randomValue !== undefined && { randomValue: info.randomValue }) };
+    });
+    if (!next) return false;
+    const { info } = this;
+    info.status = head.status;
+    info.responseCodeDetails = 'internal_redirect';
+    this.#services.telemetry.responseHead?.(info, this.#trace, head);
+    this.#responseHead = head;
+    this.#next = 'coming';
+    this.#complete();
+    // Not from within the adapter's own report, which has the redirect's body to read away first.
+    queueMicrotask(() => {
+      if (this.#next !== 'coming') return;
+      const request = new OutboundRequest(this.#services, this.#snapshot, next.head, new RedirectedDownstream(this.#downstream, next.dropsBody), { deadline: this.#callerDeadline, ...(this.#recorder && { recorder: this.#recorder }) }, next.history);
+      this.#next = request;
+      request.run();
+      request.requestEnd(next.dropsBody ? 0 : info.bytesSent);
+    });
+    return true;
   }
 
   onIdle(): void {

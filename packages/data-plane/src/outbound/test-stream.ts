@@ -74,6 +74,8 @@ export class TestCluster implements UpstreamCluster {
 export class TestDownstream implements Downstream {
   readonly attempts: UpstreamAttempt[] = [];
   readonly aborted: number[] = [];
+  /** Of each attempt. */
+  readonly withoutBody: boolean[] = [];
   readonly replies: LocalReply[] = [];
   readonly broken: Error[] = [];
   readonly mirrors: MirrorAttempt[] = [];
@@ -112,7 +114,8 @@ export class TestDownstream implements Downstream {
     this.mirrors.push(attempt);
   }
 
-  connect(attempt: UpstreamAttempt): void {
+  connect(attempt: UpstreamAttempt, withoutBody = false): void {
+    this.withoutBody.push(withoutBody);
     attempt.abort = () => void this.aborted.push(attempt.number);
     this.attempts.push(attempt);
     if (this.connects) attempt.onReady();

@@ -83,7 +83,6 @@ function decodeForward(action: RouteAction, path: string, inherited: Inherited, 
   if (first && second) report.add(join(path, second[0]), `cannot stand beside ${first[0]}`);
   const templateRewrite = decodeTemplateRewrite(action, path, report);
   const internalRedirect = decodeInternalRedirect(action, path, report);
-  if (internalRedirect) report.unsupported(join(path, 'internal_redirect_policy'));
   return {
     cluster: decodeCluster(action.clusterSpecifier, path, registry, report),
     clusterNotFoundStatus: { [NotFoundCode.SERVICE_UNAVAILABLE]: 503, [NotFoundCode.NOT_FOUND]: 404, [NotFoundCode.INTERNAL_SERVER_ERROR]: 500 }[action.clusterNotFoundResponseCode] ?? 503,

@@ -4,3 +4,4 @@ export * from './telemetry/testing.js';
 export { IstioTelemetry } from './telemetry/istio-telemetry.js';
 export { Stats } from './telemetry/stats.js';
 export { appendFilter, failingFilter, limitFilter, testFilter, upperFilter, watchFilter } from './filter/test-filters.js';
+export { grpcWeb } from './filter/http/grpc-web.js';

@@ -128,6 +128,23 @@ describe('bodies of HTTP requests at a server', () => {
     await vi.waitFor(() => expect(infos.map(({ bytesSent }) => bytesSent).at(-1)).toBe(200 * 16_384 + 1));
   });
 
+  it('that are refused on their way leave the handler undisturbed', async () => {
+    const refusing = testFilter('refusing', { decodeHeaders: (_head, _info, stream) => { refuse = () => stream.endWith({ status: 413, body: 'enough', details: 'enough' }); return undefined; }, decodeBody: () => ({ data: (chunk) => (chunk.length > 5 ? refuse!() : chunk) }) });
+    let refuse: (() => void) | undefined;
+    const { mesh } = start([refusing]);
+    const handled = Promise.withResolvers<string>();
+    const { port } = await mesh.listen((request, response) => {
+      request.on('data', () => undefined).on('end', () => handled.resolve('ended')).on('close', () => {
+        // As an application does that notices late.
+        response.setHeader('x', '1');
+        response.writeHead(200).end('mine');
+        handled.resolve('closed');
+      });
+    }, { port: 0, host: '127.0.0.1' });
+    expect(await send(port, ['abc', 'far too long'])).toMatchObject({ status: 413, text: 'enough' });
+    expect(await handled.promise).toBe('closed');
+  });
+
   it('at a filter that fails are never half delivered as if they were whole', async () => {
     const { mesh } = start([failingFilter('encodeBody')]);
     const { port } = await mesh.listen((_request, response) => response.end('abc'), { port: 0, host: '127.0.0.1' });

@@ -5,9 +5,11 @@ import { compressor } from './http/compressor.js';
 import { decompressor } from './http/decompressor.js';
 import { fault } from './http/fault.js';
 import { grpcStats } from './http/grpc-stats.js';
+import { grpcWeb } from './http/grpc-web.js';
 import { rbacFilter } from './http/rbac.js';
 import { router } from './http/router.js';
 import { statefulSession } from './http/stateful-session.js';
+import { tap } from './http/tap.js';
 
 // Each factory is given only configurations that it parsed itself.
-export const builtinFilters: readonly HttpFilterFactory[] = [bandwidthLimit, buffer, compressor, decompressor, fault, grpcStats, rbacFilter, router, statefulSession];
+export const builtinFilters: readonly HttpFilterFactory[] = [bandwidthLimit, buffer, compressor, decompressor, fault, grpcStats, grpcWeb, rbacFilter, router, statefulSession, tap];

@@ -166,7 +166,10 @@ class RunningFilters implements StreamFilters, FilterStream {
   }
 
   endWith(reply: LocalReply): void {
-    if (!this.#completed) this.#host.endWith(reply);
+    if (this.#completed) return;
+    // What was refused in the middle must not look whole to whoever reads it.
+    this.#request?.close();
+    this.#host.endWith(reply);
   }
 
   decode(head: RequestHead, info: StreamInfo): FilterResult {

@@ -1,9 +1,12 @@
 // Serves a grpc.Server on connections of the mesh's listener.
+import type { AsyncResource } from 'node:async_hooks';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
 import type { Drain, InboundListener, LocalReply } from '@weft/data-plane/internal';
 import { connectionOf, type AcceptedConnection } from '../listener/accepted-connection.js';
+import { GrpcWebBridge } from './grpc-web-bridge.js';
 import { captureHttp2Server } from './capture-http2.js';
 import { loadGrpc } from './grpc-js.js';
 import { admit } from './grpc-options.js';
@@ -16,7 +19,11 @@ export interface GrpcAcceptorOptions {
 
 export class GrpcAcceptor {
   readonly #injector: ReturnType<Server['createConnectionInjector']>;
+  readonly #bridged = new WeakSet<ServerHttp2Session>();
   #accepting: AcceptedConnection | undefined;
+  #bridging = false;
+  /** For calls that came over HTTP/1.1, judged already. */
+  readonly web = new GrpcWebBridge((socket, inner) => this.#acceptBridged(socket, inner));
 
   /** @throws where the server is of another copy of grpc-js than ours. */
   constructor(server: Server, options: GrpcAcceptorOptions) {
@@ -30,6 +37,7 @@ export class GrpcAcceptor {
     http2.prependListener('session', (session: ServerHttp2Session) => {
       const connection = this.#accepting;
       if (!connection) return session.destroy();
+      if (this.#bridging) this.#bridged.add(session);
       connection.attach(session);
     });
     const serve = http2.listeners('stream') as ((...args: unknown[]) => void)[];
@@ -37,6 +45,11 @@ export class GrpcAcceptor {
     http2.removeAllListeners('stream');
     http2.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]) => {
       stream.on('error', ignore);
+      if (stream.session && this.#bridged.has(stream.session as ServerHttp2Session)) {
+        return serveBridged(stream, this.web.contextOf(headers), () => {
+          for (const fn of serve) fn.call(http2, stream, headers, flags, rawHeaders);
+        });
+      }
       judge(stream, headers, rawHeaders, options, () => {
         for (const fn of serve) fn.call(http2, stream, headers, flags, rawHeaders);
       });
@@ -52,10 +65,28 @@ export class GrpcAcceptor {
   close(): void {
     this.#injector.destroy();
   }
+
+  #acceptBridged(socket: Socket, inner: Duplex): void {
+    const connection = connectionOf(socket);
+    if (!connection) return void inner.destroy();
+    this.#accepting = connection;
+    this.#bridging = true;
+    this.#injector.injectConnection(inner);
+    this.#bridging = false;
+    this.#accepting = undefined;
+  }
 }
 
 // An error of a stream ends the process where nobody listens; its end is seen by `close`.
 const ignore = () => {};
+
+/** In the context of the request that it stands for: of the handler, and of all events of the stream. */
+function serveBridged(stream: ServerHttp2Stream, context: AsyncResource | undefined, serve: () => void): void {
+  if (!context) return stream.close(8);
+  const { emit } = stream;
+  stream.emit = (...args: Parameters<typeof emit>) => context.runInAsyncScope(emit, stream, ...args);
+  context.runInAsyncScope(() => admit(serve));
+}
 
 function judge(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[], { inbound, requests }: GrpcAcceptorOptions, serve: () => void): void {
   const connection = stream.session && connectionOf(stream.session);

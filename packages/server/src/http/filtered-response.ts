@@ -1,6 +1,6 @@
 // A response whose body has to pass filters on its way to the wire.
 import type { ServerResponse } from 'node:http';
-import type { BodyPipe } from '@weft/data-plane/internal';
+import { HeaderMap, type BodyPipe } from '@weft/data-plane/internal';
 
 /** The response's own methods, as they were. */
 interface Wire {
@@ -16,12 +16,16 @@ export class FilteredResponse {
   #whenEnded: Done | undefined;
   #ended = false;
   #drainWanted = false;
+  /** What the application gave. */
+  #trailers: HeaderMap | undefined;
   sent = 0;
 
   constructor(response: ServerResponse, pipe: BodyPipe, wire: Wire) {
     this.#response = response;
     this.#pipe = pipe;
     response.on('drain', () => pipe.resume());
+    const { addTrailers } = response;
+    response.addTrailers = (trailers) => void (this.#trailers = HeaderMap.from(trailers as Record<string, string>));
     pipe.source = { pause: () => undefined, resume: () => this.#drained() };
     pipe.open({
       data: (chunk) => {
@@ -30,7 +34,7 @@ export class FilteredResponse {
       },
       end: (trailers) => {
         // HTTP/1 has them only behind chunks.
-        if (trailers.raw.length > 0 && !response.hasHeader('content-length')) response.addTrailers([...trailers] as never);
+        if (trailers.raw.length > 0 && !response.hasHeader('content-length')) addTrailers.call(response, [...trailers]);
         wire.end.call(response, undefined, undefined, this.#whenEnded);
       },
     });
@@ -51,7 +55,7 @@ export class FilteredResponse {
     if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') this.#pipe.write(bytesOf(chunk, encoding));
     this.#ended = true;
     this.#whenEnded = told as Done | undefined;
-    this.#pipe.end();
+    this.#pipe.end(this.#trailers);
     return this.#response;
   }
 

@@ -30,6 +30,8 @@ interface Watched {
   /** A filter may want the body: its head has to be told before the first byte. */
   readonly filters: boolean;
   filtered: FilteredResponse | undefined;
+  /** Ended by the mesh while the handler may have been at work. */
+  refused: boolean;
 }
 
 const watched = Symbol('weft.response');
@@ -43,7 +45,7 @@ export function watchResponse(request: IncomingMessage, response: ServerResponse
   const http2 = request.httpVersionMajor >= 2;
   const own = response as unknown as Pick<Watched, 'writeHead' | 'write' | 'end'> & { [watched]: Watched };
   const { 'content-length': length, 'transfer-encoding': transferEncoding } = request.headers;
-  const state: Watched = { request, stream, watch, http2, length, writeHead: own.writeHead, write: own.write, end: own.end, received: 0, sent: 0, encoded: false, filters: stream.filtersResponse, filtered: undefined };
+  const state: Watched = { request, stream, watch, http2, length, writeHead: own.writeHead, write: own.write, end: own.end, received: 0, sent: 0, encoded: false, filters: stream.filtersResponse, filtered: undefined, refused: false };
   own[watched] = state;
   const replaced = own as unknown as Record<'writeHead' | 'write' | 'end', unknown>;
   replaced.writeHead = watchedWriteHead;
@@ -52,7 +54,14 @@ export function watchResponse(request: IncomingMessage, response: ServerResponse
   if (!http2 || state.filters) replaced.end = watchedEnd;
   // Without a length the bytes have to be counted; HTTP/1 then has a body only where it is chunked.
   if (length === undefined && (http2 || transferEncoding !== undefined)) countBody(request, state);
-  stream.abort = (reply) => (response.headersSent ? response.destroy() : sendReply(response, reply, stream));
+  stream.abort = (reply) => {
+    if (response.headersSent) return response.destroy();
+    state.refused = true;
+    // What is still to come of the request is not worth waiting for.
+    if (!request.complete) response.shouldKeepAlive = false;
+    sendReply(response, reply, stream);
+    mute(response);
+  };
   response.on('close', onClose);
 }
 
@@ -102,6 +111,8 @@ function onClose(this: ServerResponse): void {
   const end = { status: this.headersSent ? this.statusCode : 0, cancelled: !this.writableFinished, bytesReceived: length === undefined ? received : Number(length), bytesSent: sent };
   stream.end(localReply && protocol === 'grpc' ? { ...end, grpcStatus: grpcStatusOf(localReply) } : end);
   watch.requests.end();
+  // A handler that waits for the rest of the body waits no longer. Not where nobody ever read: Node throws that away itself.
+  if (state.refused && !state.request.readableEnded && !state.request.destroyed) state.request.destroy();
 }
 
 function countBody(request: IncomingMessage, state: Watched): void {
@@ -125,6 +136,13 @@ export function sendReply(response: ServerResponse, reply: LocalReply, stream: I
   response.setHeader('content-length', body.length);
   response.writeHead(reply.status);
   response.end(body);
+}
+
+/** The handler may still be at work on an answer that nobody gets: what it does must not throw into it. */
+function mute(response: ServerResponse): void {
+  const own = response as unknown as Record<string, () => unknown>;
+  for (const name of ['writeHead', 'setHeader', 'setHeaders', 'appendHeader', 'removeHeader', 'flushHeaders', 'addTrailers', 'end']) own[name] = () => response;
+  own['write'] = () => false;
 }
 
 type Head = OutgoingHttpHeaders | OutgoingHttpHeader[];

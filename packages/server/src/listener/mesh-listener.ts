@@ -5,6 +5,7 @@ import type { Http2Server } from 'node:http2';
 import type { Server as HttpServer } from 'node:http';
 import { addressText, Drain, type InboundListener, type Runtime } from '@weft/data-plane/internal';
 import { GrpcAcceptor } from '../grpc/grpc-acceptor.js';
+import { servesWeb, webTarget } from '../grpc/grpc-web-target.js';
 import { createInnerHttp2Server, createInnerServer } from '../http/inner-server.js';
 import type { NodeHandlerOptions } from '../http/node-handler.js';
 import type { Targets } from '../target.js';
@@ -82,12 +83,13 @@ export class MeshListener {
     const { inbound } = this;
     const requests = this.#requests;
     try {
-      if (targets.http) {
-        const handler: NodeHandlerOptions = { inbound, requests, router: targets.http.router, closing: (request) => this.#draining || connectionOf(request.socket)?.draining === true };
-        this.#http = createInnerServer(targets.http, handler);
-        if (targets.http.http2) this.#http2 = createInnerHttp2Server(targets.http, handler, () => this.#accepting);
-      }
       if (targets.grpc) this.#grpc = new GrpcAcceptor(targets.grpc, { inbound, requests });
+      const http = this.#grpc ? webTarget(this.#grpc.web, targets.http) : targets.http;
+      if (http) {
+        const handler: NodeHandlerOptions = { inbound, requests, router: http.router, closing: (request) => this.#draining || connectionOf(request.socket)?.draining === true };
+        this.#http = createInnerServer(http, handler);
+        if (http.http2) this.#http2 = createInnerHttp2Server(http, handler, () => this.#accepting);
+      }
     } catch (error) {
       inbound.close();
       throw error;
@@ -207,7 +209,7 @@ export class MeshListener {
       this.#accepting = connection;
       this.#http2.emit('connection', socket);
       this.#accepting = undefined;
-    } else if (!http2 && this.#http && !this.#targets.http?.http2) this.#http.emit('connection', socket);
+    } else if (!http2 && this.#http && !this.#targets.http?.http2 && (this.#targets.http || servesWeb(this.inbound, connection))) this.#http.emit('connection', socket);
     else this.#refuse(socket, http2 ? 'HTTP/2 on a port that serves HTTP/1.1' : 'HTTP/1.1 on a port that serves HTTP/2');
   }
 

@@ -76,6 +76,13 @@ describe('bodies of HTTP requests', () => {
     expect(seen.request).toBe('abc');
   });
 
+  it('that are in memory anyway are sent again however long they are', async () => {
+    let failures = 1;
+    const { received, send } = await http([watchFilter({ request: '', response: '' })], { retryPolicy: retryPolicy(['5xx']) }, (_request, response) => void response.writeHead(failures-- > 0 ? 503 : 200).end());
+    expect((await send(Buffer.alloc(500_000, 'a'))).status).toBe(200);
+    expect(received.map(({ body }) => body.length)).toEqual([500_000, 500_000]);
+  });
+
   it('can be waited for: too long ones are refused, others go on', async () => {
     const { mesh, received, send } = await http([upperFilter(), limitFilter(5)]);
     expect(await send('abc')).toMatchObject({ status: 200, text: 'ABC' });

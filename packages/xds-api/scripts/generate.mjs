@@ -72,6 +72,10 @@ addTo(route, '  oneof random_value_specifier {', 'google.protobuf.BoolValue use_
 addTo(route, 'message DirectResponseAction {', 'core.v3.SubstitutionFormatString body_format = 3;');
 addTo(route, 'message VirtualHost {', 'repeated core.v3.TypedExtensionConfig route_specifiers = 26; google.protobuf.UInt64Value request_body_buffer_limit = 25;');
 addTo(route, 'message Route {', 'repeated core.v3.TypedExtensionConfig route_specifiers = 21; google.protobuf.UInt64Value request_body_buffer_limit = 20;');
+const compressor = 'envoy/extensions/filters/http/compressor/v3/compressor.proto';
+addTo(compressor, '  message ResponseDirectionConfig {', 'repeated uint32 uncompressible_response_codes = 4; bool status_header_enabled = 5; bool weaken_etag_on_compress = 6;');
+addTo(compressor, 'message CompressorOverrides {', 'config.core.v3.TypedExtensionConfig compressor_library = 2;');
+addTo('envoy/extensions/filters/http/tap/v3/tap.proto', 'message Tap {', 'bool record_upstream_connection = 4;');
 
 function addTo(file, line, text, { before = false } = {}) {
   const path = join(protos, file);

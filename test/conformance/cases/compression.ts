@@ -101,6 +101,18 @@ export const compressionCases: readonly ConformanceCase[] = [
       { method: 'POST', headers: { 'content-type': 'image/png' }, body: long, expect: { seen: { 'content-encoding': undefined }, seenBody: long } },
     ],
   },
+  {
+    name: 'may leave statuses alone, keep validators as weak ones, and say what it did',
+    protocols: ['http'],
+    filters: [compressor('gzip', { response_direction_config: { uncompressible_response_codes: [206], status_header_enabled: true, weaken_etag_on_compress: true } })],
+    exchanges: [
+      { ...left({ status: 206 }, { 'x-envoy-compression-status': 'gzip;StatusCodeNotAllowed' }), expect: { status: 206, headers: { 'x-envoy-compression-status': 'gzip;StatusCodeNotAllowed', 'content-encoding': undefined } } },
+      exchange('gzip', 'gzip', { headers: { etag: '"a"' } }, { headers: { etag: 'W/"a"', 'x-envoy-compression-status': 'gzip;Compressed;OriginalLength=100' } }),
+      left({ body: 'short' }, { 'x-envoy-compression-status': 'gzip;ContentLengthTooSmall' }),
+      left({ headers: { 'content-type': 'image/png' } }, { 'x-envoy-compression-status': 'gzip;ContentTypeNotAllowed' }),
+      exchange(undefined, undefined, {}, { headers: { 'x-envoy-compression-status': undefined } }),
+    ],
+  },
   { name: 'leaves gRPC alone', protocols: ['grpc'], filters: [compressor()], exchanges: [{ headers: { 'accept-encoding': 'gzip' }, expect: { headers: { 'content-encoding': undefined } } }] },
 ];
 

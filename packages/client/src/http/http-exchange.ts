@@ -97,7 +97,8 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
     const given = this.body!;
     const { contentType } = given;
     if (contentType !== undefined && !this.head.headers.has('content-type')) this.head.headers.add('content-type', contentType);
-    this.body = filteredBody(given, pipe, this.#services.replayBytes, (error) => this.callerFailed(error));
+    // A body that is in memory anyway may be kept as it becomes, too.
+    this.body = filteredBody(given, pipe, Math.max(this.#services.replayBytes, given.length ?? 0), (error) => this.callerFailed(error));
   }
 
   filterResponse(pipe: BodyPipe): void {

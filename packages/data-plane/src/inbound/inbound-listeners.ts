@@ -47,7 +47,7 @@ export interface InboundListenersOptions {
 export interface OpenOptions {
   httpVersion?: string;
   router?: RouterSpelling;
-  bodies?: InboundBodies<never>;
+  bodies?: InboundBodies<never> | undefined;
   /** What `bodies` knows the request by. */
   message?: unknown;
 }

@@ -66,7 +66,7 @@ export function knownFields(schema: DescMessage, reads: readonly string[], ignor
   const rejected = schema.fields.filter((field) => !names.delete(field.name));
   if (names.size > 0) throw new Error(`${schema.typeName} has no field ${[...names].join(', ')}`);
   knownFieldLists.push({ message: schema.typeName, reads, ignores, rejects: [...rejected.map(({ name }) => name), ...refuses] });
-  return { rejected, unknown: [...reads, ...ignores].filter((name) => name.startsWith('#')).map((name) => Number(name.slice(1))) };
+  return { rejected, unknown: ignores.filter((name) => name.startsWith('#')).map((name) => Number(name.slice(1))) };
 }
 
 export function join(path: string, name: string): string {

@@ -32,6 +32,8 @@ export interface VirtualHostConfig {
   includeIsTimeoutRetryHeader?: boolean;
   /** Bytes of a request body that are kept for retries and mirrors; undefined = as the client does. */
   bufferLimitBytes?: number;
+  /** Comes before it. */
+  bodyBufferLimitBytes?: number;
   filterOverrides: FilterOverrides;
   rateLimits?: readonly RateLimitConfig[];
 }
@@ -59,6 +61,8 @@ export interface RouteEntryConfig {
   metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Instead of the virtual host's. */
   bufferLimitBytes?: number;
+  /** Comes before it. */
+  bodyBufferLimitBytes?: number;
 }
 
 /** By filter name (the `name` in http_filters): the override its factory parsed. */

@@ -7,7 +7,9 @@ import {
 } from '@weft/xds-api/route';
 import { describe, expect, it } from 'vitest';
 import { disabledFilter, enabledFilter } from '../filter/filter-override.js';
-import type { RouteActionConfig } from './route-config.js';
+import type { RouteActionConfig, RouteConfigurationConfig } from './route-config.js';
+import { RouteTable } from '../route/route-table.js';
+import { requestHead, streamInfo } from '../route/test-support.js';
 import { encode, problemsOf, route, routes, toCluster, types } from './testing.js';
 
 type Value = NonNullable<(typeof toCluster)['value']>;
@@ -19,6 +21,8 @@ const match = (init: object) => route({ match: { pathSpecifier: { case: 'prefix'
 const seconds = (value: number) => ({ seconds: BigInt(value) });
 const hosts = (virtualHosts: object[]) => encode(RouteConfigurationSchema, { name: 'routes', virtualHosts: virtualHosts as never });
 const at = 'virtual_hosts[0].routes[0]';
+
+const compileRoutes = (resource: RouteConfigurationConfig) => new RouteTable(resource).select(requestHead('/'), streamInfo())!.bufferLimitBytes;
 
 function actionOf(init: object): Extract<RouteActionConfig, { kind: 'route' }> {
   const { action } = types.routes.decode(routes([forward(init)])).resource.virtualHosts[0]!.routes[0]!;
@@ -54,6 +58,13 @@ describe('route configurations', () => {
   it('hold values of headers as their bytes in UTF-8', () => {
     const { resource } = types.routes.decode(routes([route({ requestHeadersToAdd: [{ header: { key: 'a', value: '\u00e9' } }] })]));
     expect(resource.virtualHosts[0]!.routes[0]!.mutations.request.add[0]!.value).toBe('\u00c3\u00a9');
+  });
+
+  it('say how much of a body may be kept', () => {
+    const limits = (init: object, host: object = {}) => compileRoutes(types.routes.decode(hosts([{ name: 'v', domains: ['*'], routes: [{ ...(route() as object), ...init }], perRequestBufferLimitBytes: 7, ...host }])).resource);
+    expect([limits({}), limits({ perRequestBufferLimitBytes: 8 })]).toEqual([7, 8]);
+    expect(limits({ perRequestBufferLimitBytes: 8, requestBodyBufferLimit: 5_000_000_000n }, { requestBodyBufferLimit: 9n })).toBe(5_000_000_000);
+    expect(limits({ perRequestBufferLimitBytes: 8 }, { requestBodyBufferLimit: 0n })).toBe(0);
   });
 
   it('do not take a wrapped false for true', () => {

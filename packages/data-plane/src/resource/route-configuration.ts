@@ -26,8 +26,8 @@ import { filterMetadata } from './value.js';
 
 const mutationFields = ['request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove'];
 const configurationFields = knownFields(RouteConfigurationSchema, ['name', 'virtual_hosts', ...mutationFields, 'most_specific_header_mutations_wins', 'max_direct_response_body_size_bytes', 'request_mirror_policies', 'ignore_port_in_host_matching', 'typed_per_filter_config'], ['validate_clusters', 'metadata']);
-const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'include_attempt_count_in_response', 'include_is_timeout_retry_header', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'per_request_buffer_limit_bytes', 'rate_limits', 'matcher', 'require_tls'], ['virtual_clusters', 'metadata']);
-const routeFields = knownFields(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'non_forwarding_action', 'metadata', 'typed_per_filter_config', 'per_request_buffer_limit_bytes', ...mutationFields], ['decorator', 'tracing', 'stat_prefix'], ['filter_action']);
+const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'include_attempt_count_in_response', 'include_is_timeout_retry_header', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'per_request_buffer_limit_bytes', 'request_body_buffer_limit', 'rate_limits', 'matcher', 'require_tls'], ['virtual_clusters', 'metadata']);
+const routeFields = knownFields(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'non_forwarding_action', 'metadata', 'typed_per_filter_config', 'per_request_buffer_limit_bytes', 'request_body_buffer_limit', ...mutationFields], ['decorator', 'tracing', 'stat_prefix'], ['filter_action']);
 
 /** RDS. Filter overrides are parsed by the registry's factories. */
 export function routeConfigurationType({ filters }: { filters: HttpFilterRegistry }): ResourceType<RouteConfigurationConfig> {
@@ -110,12 +110,16 @@ function decodeVirtualHost(virtualHost: VirtualHost, path: string, inherited: In
     ...(virtualHost.rateLimits.length > 0 && { rateLimits: decodeRateLimits(virtualHost.rateLimits, join(path, 'rate_limits'), report) }),
     includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse,
     includeIsTimeoutRetryHeader: virtualHost.includeIsTimeoutRetryHeader,
-    ...(virtualHost.perRequestBufferLimitBytes !== undefined && { bufferLimitBytes: virtualHost.perRequestBufferLimitBytes }),
+    ...bufferLimits(virtualHost.perRequestBufferLimitBytes, virtualHost.requestBodyBufferLimit),
     filterOverrides: decodeFilterOverrides(virtualHost.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report),
   };
 }
 
 const tlsRequirements: Partial<Record<TlsRequirement, VirtualHostConfig['requireTls']>> = { [TlsRequirement.ALL]: 'all', [TlsRequirement.EXTERNAL_ONLY]: 'external' };
+
+function bufferLimits(bytes: number | undefined, bodyBytes: bigint | undefined): Pick<RouteEntryConfig, 'bufferLimitBytes' | 'bodyBufferLimitBytes'> {
+  return { ...(bytes !== undefined && { bufferLimitBytes: bytes }), ...(bodyBytes !== undefined && { bodyBufferLimitBytes: Number(bodyBytes) }) };
+}
 
 function decodeRoute(route: Route, path: string, inherited: Inherited, registry: HttpFilterRegistry, report: Report): RouteEntryConfig | undefined {
   report.check(routeFields, route, path);
@@ -126,6 +130,6 @@ function decodeRoute(route: Route, path: string, inherited: Inherited, registry:
   const filterOverrides = decodeFilterOverrides(route.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report);
   return match && action && {
     name: route.name, match, action, mutations, filterOverrides, metadata: filterMetadata(route.metadata),
-    ...(route.perRequestBufferLimitBytes !== undefined && { bufferLimitBytes: route.perRequestBufferLimitBytes }),
+    ...bufferLimits(route.perRequestBufferLimitBytes, route.requestBodyBufferLimit),
   };
 }

@@ -110,7 +110,7 @@ function selected({ config, virtualHost, entry }: Source, cluster: string | unde
     includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse ?? false,
     includeIsTimeoutRetry: virtualHost.includeIsTimeoutRetryHeader ?? false,
     hedgeOnPerTryTimeout: (forward?.hedgePolicy ?? virtualHost.hedgePolicy)?.onPerTryTimeout ?? false,
-    bufferLimitBytes: entry.bufferLimitBytes ?? virtualHost.bufferLimitBytes,
+    bufferLimitBytes: entry.bodyBufferLimitBytes ?? virtualHost.bodyBufferLimitBytes ?? entry.bufferLimitBytes ?? virtualHost.bufferLimitBytes,
     requestMutations: mutations(levels, 'request'),
     responseMutations: mutations(levels, 'response'),
     rewrite: forward && compileRewrite(entry.match.path, weightedCluster?.hostRewrite === undefined ? forward : { ...forward, hostRewrite: { kind: 'literal', value: weightedCluster.hostRewrite } }),

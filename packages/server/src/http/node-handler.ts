@@ -47,7 +47,7 @@ export interface OpenedStream {
 export function openStream(request: IncomingMessage, connection: ConnectionInfo, chain: FilterChainRuntime, { inbound, router, pathIsFixed }: NodeHandlerOptions, response?: ServerResponse, upgrade?: string): OpenedStream {
   const { head, refusal } = requestHead(request, connection.tls, upgrade);
   const fixedPath = pathIsFixed ? head.path : undefined;
-  const stream = inbound.open(chain, connection, head, { httpVersion: httpVersion(request), router, ...(response && { bodies: nodeBodies, message: response }) });
+  const stream = inbound.open(chain, connection, head, { httpVersion: httpVersion(request), router, bodies: response && nodeBodies, message: response });
   return { stream, head, fixedPath, result: refusal ? stream.refuse(refusal) : stream.decode() };
 }
 

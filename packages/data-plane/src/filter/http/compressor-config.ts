@@ -5,7 +5,6 @@ import {
   type Compressor, type Compressor_CommonDirectionConfig, type Compressor_ResponseDirectionConfig,
 } from '@weft/xds-api/filter-body';
 import { join, knownFields, Report } from '../../resource/report.js';
-import { unknownField } from '../../resource/unknown-field.js';
 import { featureFlag } from '../../resource/value.js';
 import type { Compression } from '../compression.js';
 import { decodeCompression } from './compression-library.js';
@@ -39,8 +38,7 @@ export type CompressorOverride = { readonly enabled: boolean; readonly removeAcc
 const fields = knownFields(CompressorSchema, ['content_length', 'content_type', 'disable_on_etag_header', 'remove_accept_encoding_header', 'runtime_enabled', 'compressor_library', 'request_direction_config', 'response_direction_config', 'choose_first']);
 const commonFields = knownFields(Compressor_CommonDirectionConfigSchema, ['enabled', 'min_content_length', 'content_type']);
 const requestFields = knownFields(Compressor_RequestDirectionConfigSchema, ['common_config']);
-// Fields of a newer Envoy than the definitions: uncompressible_response_codes, status_header_enabled, weaken_etag_on_compress.
-const responseFields = knownFields(Compressor_ResponseDirectionConfigSchema, ['common_config', 'disable_on_etag_header', 'remove_accept_encoding_header', '#4', '#5', '#6']);
+const responseFields = knownFields(Compressor_ResponseDirectionConfigSchema, ['common_config', 'disable_on_etag_header', 'remove_accept_encoding_header', 'uncompressible_response_codes', 'status_header_enabled', 'weaken_etag_on_compress']);
 const perRouteFields = knownFields(CompressorPerRouteSchema, ['disabled', 'overrides']);
 const overridesFields = knownFields(CompressorOverridesSchema, ['response_direction_config']);
 const responseOverridesFields = knownFields(ResponseDirectionOverridesSchema, ['remove_accept_encoding_header']);
@@ -99,15 +97,14 @@ function direction(common: Compressor_CommonDirectionConfig | undefined, path: s
 function responseDirection(message: Compressor_ResponseDirectionConfig, report: Report): ResponseDirection {
   const path = 'response_direction_config';
   report.check(responseFields, message, path);
-  const codes = unknownField(message, 4);
-  for (const code of codes) if (code < 200 || code >= 600) report.add(join(path, 'uncompressible_response_codes'), `must be 200 to 599, is ${code}`);
+  for (const code of message.uncompressibleResponseCodes) if (code < 200 || code >= 600) report.add(join(path, 'uncompressible_response_codes'), `must be 200 to 599, is ${code}`);
   return {
     ...direction(message.commonConfig, join(path, 'common_config'), report),
     disableOnEtag: message.disableOnEtagHeader,
-    weakenEtag: unknownField(message, 6).at(-1) === 1,
+    weakenEtag: message.weakenEtagOnCompress,
     removeAcceptEncoding: message.removeAcceptEncodingHeader,
-    uncompressible: new Set(codes),
-    statusHeader: unknownField(message, 5).at(-1) === 1,
+    uncompressible: new Set(message.uncompressibleResponseCodes),
+    statusHeader: message.statusHeaderEnabled,
   };
 }
 

@@ -89,6 +89,15 @@ describe('an explanation', () => {
     expect(await explain(explainerOf([{ match: prefix(''), action: to('nowhere') }]))).toMatchObject({ action: 'route', cluster: 'nowhere', status: 503, why: [expect.stringMatching(/^no cluster nowhere/) as string] });
   });
 
+  it('finds a cluster that only a header names', async () => {
+    const byHeader = { match: prefix(''), action: { case: 'route', value: { clusterSpecifier: { case: 'clusterHeader', value: 'X-Cluster' } } } } as never;
+    const explainer = explainerOf([byHeader]);
+    expect(await explain(explainer, { headers: [['x-cluster', 'd']] })).toMatchObject({ cluster: 'd', path: '/pay?x=1', why: [] });
+    expect(await explain(explainer, { headers: [['x-cluster', 'nowhere']] })).toMatchObject({ cluster: 'nowhere', status: 503 });
+    const without = await explain(explainer);
+    expect([without.action, without.status, without.cluster]).toEqual(['route', 503, undefined]);
+  });
+
   it('tells redirects and direct answers, with the headers they get', async () => {
     const explainer = explainerOf([
       { match: prefix('/pay'), action: { case: 'redirect', value: { hostRedirect: 'b', responseCode: 3, pathRewriteSpecifier: { case: 'pathRedirect', value: '/new' } } }, responseHeadersToAdd: [add('x-a', '1')] },

@@ -132,7 +132,7 @@ export class Explainer {
     stream.info.randomValue = this.#random;
     stream.run();
     stream.requestEnd(0);
-    if (!sink.done && recording.filters.at(-1)?.verdict === 'waits') await Promise.race([sink.over, turns(3)]);
+    if (!sink.done) await Promise.race([sink.over, turns(3)]);
     this.#recording = undefined;
     if (!sink.done) stream.cancel();
     this.#describe(explanation, recording, sink, snapshot.filters.idle.bind(snapshot.filters));
@@ -144,7 +144,7 @@ export class Explainer {
     let entry = this.#entries.get(name);
     if (!entry) {
       const { clientListener: listener, routeConfiguration } = this.#types;
-      entry = new OutboundListenerEntry(name, { xds: this.#xds, clusters: explainedClusters(this.#clusters), types: { listener, routeConfiguration }, filterContext: this.#filterContext, random: this.#fraction });
+      entry = new OutboundListenerEntry(name, { xds: this.#xds, clusters: explainedClusters(this.#clusters), types: { listener, routeConfiguration }, filterContext: this.#filterContext, clock: still, random: this.#fraction });
       this.#entries.set(name, entry);
     }
     return entry;

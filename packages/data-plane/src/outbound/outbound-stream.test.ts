@@ -2,8 +2,10 @@ import { expect, test } from 'vitest';
 import { runInContext } from '../context/request-context.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import { HeaderMap } from '../stream/header-map.js';
-import { testStream } from './test-stream.js';
+import { TestCluster, testStream } from './test-stream.js';
 
+/** Whatever was left to microtasks has run. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
 const end = { bytesSent: 1, bytesReceived: 2 };
 
 test('a response is forwarded and accounted once, at its end', () => {
@@ -190,4 +192,25 @@ test('a request is hashed, and gets a cookie for it, only where the cluster look
     return headers.all('set-cookie').length;
   };
   expect([cookies(true), cookies(false)]).toEqual([1, 0]);
+});
+
+test('a cluster that only a header names is looked for when it is first named, and waited for', async () => {
+  const late = new TestCluster(1);
+  let found: (cluster: TestCluster | undefined) => void = () => undefined;
+  const dynamic = { get: () => new Promise<TestCluster | undefined>((resolve) => (found = resolve)), error: () => new Error('nobody knows it') };
+  const byHeader = () => testStream({ action: { cluster: { kind: 'header', header: 'x-cluster' } }, headers: { 'x-cluster': 'late' }, dynamic });
+  const waits = byHeader();
+  expect(waits.downstream.attempts).toEqual([]);
+  found(late);
+  await settled();
+  expect([waits.downstream.attempts.length, late.running]).toEqual([1, 1]);
+  const never = byHeader();
+  found(undefined);
+  await settled();
+  expect(never.downstream.replies).toMatchObject([{ status: 503, flag: 'NC', body: expect.stringContaining('nobody knows it') as string }]);
+  const gone = byHeader();
+  gone.stream.cancel();
+  found(late);
+  await settled();
+  expect(gone.downstream.attempts).toEqual([]);
 });

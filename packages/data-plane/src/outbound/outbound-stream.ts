@@ -56,6 +56,8 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   #responseHead: ResponseHead | undefined;
   /** Where filters see the response's body: it is over only when it came through them. */
   #responseBody: BodyPipe | undefined;
+  /** Whether its cluster was looked for among those that requests name. */
+  #looked = false;
   #requestDone = false;
   #completed = false;
   #durationTimer: Timer | undefined;
@@ -183,8 +185,20 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       if (action.kind === 'non-forwarding') return this.#reply(routeNotFound);
       return this.#reply(redirectReply(this.#head, route, this.info), true);
     }
-    // 5. The cluster: a missing one fails only the requests that were routed to it.
-    if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName)), true);
+    // 5. The cluster: a missing one fails only the requests that were routed to it. One that a header names may have to be asked for first.
+    if (!this.#cluster && !this.#looked) {
+      this.#looked = true;
+      const found = this.#dynamicCluster();
+      if (found instanceof Promise) {
+        void found.then((cluster) => {
+          this.#cluster = cluster;
+          if (!this.#completed) this.#forward(route);
+        });
+        return;
+      }
+      this.#cluster = found;
+    }
+    if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName) ?? this.#snapshot.dynamic?.error(this.info.clusterName)), true);
     // 6. Timeouts and retries before the head is edited: they take the caller's control headers out of it.
     const head = this.#head;
     const steered = hasControlHeaders(head.headers);
@@ -231,11 +245,17 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     if (attempts.start() && route.mirrors.length > 0) this.#mirror(route.mirrors, hash, deadline, timeouts);
   }
 
+  #dynamicCluster(): UpstreamCluster | undefined | Promise<UpstreamCluster | undefined> {
+    const { clusterName } = this.info;
+    const { routes, dynamic } = this.#snapshot;
+    return clusterName === '' || routes.clusterNames.has(clusterName) ? undefined : dynamic?.get(clusterName);
+  }
+
   #mirror(mirrors: SelectedRoute['mirrors'], hash: bigint | undefined, deadline: number, { routeMs, perTryIdleMs }: Timeouts): void {
     const trace = this.#trace;
     const services = this.#services;
     shadow(mirrors, this.#head, this.#downstream, (send) => (trace ? trace.run(send) : send()), {
-      clusters: this.#snapshot.clusters, clock: services.clock, random: () => services.random(), info: this.info, hash, deadline, timeoutMs: routeMs, idleTimeoutMs: perTryIdleMs,
+      snapshot: this.#snapshot, clock: services.clock, random: () => services.random(), info: this.info, hash, deadline, timeoutMs: routeMs, idleTimeoutMs: perTryIdleMs,
     });
   }
 

@@ -7,11 +7,12 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, UpstreamFailure } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import { Host, type HostCluster } from '../upstream/host.js';
+import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 import type { Downstream, MirrorAttempt } from './downstream.js';
 import { UpstreamRequest, type AttemptOwner } from './upstream-request.js';
 
 export interface ShadowOptions {
-  readonly clusters: OutboundListenerSnapshot['clusters'];
+  readonly snapshot: OutboundListenerSnapshot;
   readonly clock: Clock;
   random(): number;
   /** Of the request that is mirrored: its random number decides. */
@@ -32,12 +33,19 @@ export function shadow(mirrors: readonly Mirror[], head: RequestHead, downstream
   const copies = chosen.map((mirror) => ({ cluster: mirror.cluster(head), head: mirror.head(head, options.info) }));
   downstream.whenWhole(() => run(() => {
     for (const copy of copies) {
-      const cluster = copy.cluster === undefined ? undefined : options.clusters.get(copy.cluster);
+      const cluster = clusterOf(copy.cluster, options.snapshot);
       // A mirror that is not there, is full or has no hosts must not be noticed by the caller.
       const host = cluster?.choose({ attempt: 0, attempted: [], priority: 'default', ...(options.hash !== undefined && { hash: options.hash }) });
       if (host instanceof Host) downstream.mirror(new ShadowRequest(host, host.cluster, copy.head, options));
     }
   }));
+}
+
+/** One that a header names and that is not known yet misses this copy. */
+function clusterOf(name: string | undefined, { clusters, routes, dynamic }: OutboundListenerSnapshot): UpstreamCluster | undefined {
+  if (name === undefined) return undefined;
+  const found = clusters.get(name) ?? (routes.clusterNames.has(name) ? undefined : dynamic?.get(name));
+  return found instanceof Promise ? undefined : found;
 }
 
 const nobody: AttemptOwner = {

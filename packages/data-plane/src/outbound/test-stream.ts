@@ -159,6 +159,8 @@ export interface TestStreamOptions {
   random?: () => number;
   /** Of the cluster. */
   usesHash?: boolean;
+  /** Clusters that only requests name. */
+  dynamic?: OutboundListenerSnapshot['dynamic'];
 }
 
 export function testStream(options: TestStreamOptions = {}) {
@@ -185,7 +187,7 @@ export function testStream(options: TestStreamOptions = {}) {
   });
   const snapshot = {
     name: 'payments:80', routes, filters: { forRoute: () => filters && { start: () => filters } } as unknown as OutboundListenerSnapshot['filters'],
-    clusters: new Map([['payments', cluster], ['mirror', mirror]]), maxStreamDurationMs: options.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: options.streamIdleTimeoutMs ?? 0,
+    clusters: new Map([['payments', cluster], ['mirror', mirror]]), maxStreamDurationMs: options.maxStreamDurationMs ?? 0, ...(options.dynamic && { dynamic: options.dynamic }), streamIdleTimeoutMs: options.streamIdleTimeoutMs ?? 0,
     ...(options.router && { router: { suppressEnvoyHeaders: false, respectExpectedTimeout: false, strictCheckHeaders: [], ...options.router } }),
   };
   const head: RequestHead = { protocol, method: 'POST', scheme: 'http', authority: 'payments', path: '/pay', headers: HeaderMap.from(headers) };

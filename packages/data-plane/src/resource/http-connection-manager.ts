@@ -79,7 +79,7 @@ function decodeRouteSpecifier(manager: HttpConnectionManager, registry: HttpFilt
     case 'routeConfig':
       return { kind: 'inline', config: decodeRouteConfiguration(specifier.value, join(path, 'route_config'), registry, report) };
     case 'scopedRoutes':
-      report.unsupported(join(path, 'scoped_routes'));
+      report.add(join(path, 'scoped_routes'), 'not supported: what a client dials, or a server binds, has one RouteConfiguration (rds or route_config), whose virtual hosts and matchers tell requests apart');
       return undefined;
     default:
       report.add(path, 'one of rds, route_config is required');

@@ -26,7 +26,7 @@ describe('client listeners', () => {
     ['that hold something else', encode(ListenerSchema, { name: 'x', apiListener: { apiListener: packAny(RouterSchema, {}) } }), `${hcm}: must be an HttpConnectionManager, is envoy.extensions.filters.http.router.v3.Router`],
     ['without a name', encode(ListenerSchema, { apiListener: { apiListener: manager() } }), 'name: must not be empty'],
     ['without routes', clientListener({ routeSpecifier: { case: undefined } }), `${hcm}: one of rds, route_config is required`],
-    ['with scoped routes', clientListener({ routeSpecifier: { case: 'scopedRoutes', value: {} } }), `${hcm}.scoped_routes: not supported`],
+    ['with scoped routes', clientListener({ routeSpecifier: { case: 'scopedRoutes', value: {} } }), `${hcm}.scoped_routes: not supported: what a client dials, or a server binds, has one RouteConfiguration (rds or route_config), whose virtual hosts and matchers tell requests apart`],
     ['with an empty route name', clientListener({ routeSpecifier: { case: 'rds', value: { configSource: ads } } }), `${hcm}.rds.route_config_name: must not be empty`],
     ['with routes from elsewhere', clientListener({ routeSpecifier: { case: 'rds', value: { routeConfigName: 'r', configSource: { configSourceSpecifier: { case: 'path', value: '/r' } } } } }), `${hcm}.rds.config_source: must be ads or self`],
     ['without filters', clientListener({ httpFilters: [] }), `${hcm}.http_filters: must not be empty: the router is missing`],

@@ -1,4 +1,5 @@
 // One dialled name: Listener → RouteConfiguration → clusters, made into a snapshot that is complete before it is seen.
+import type { Clock } from '@weft/spiffe';
 import { MeshError } from '../errors.js';
 import { clustersOf, FilterChain } from '../filter/filter-chain.js';
 import type { FilterContext } from '../filter/http-filter.js';
@@ -12,6 +13,7 @@ import type { ClusterManager } from '../upstream/cluster-manager.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { Subscription, XdsClient } from '../xds/xds-client.js';
+import { DynamicClusters } from './dynamic-clusters.js';
 import { ClusterSet } from './cluster-set.js';
 import type { OutboundListenerSnapshot } from './outbound-listener.js';
 
@@ -20,6 +22,7 @@ export interface ListenerServices {
   clusters: Pick<ClusterManager, 'acquire'>;
   types: { listener: ResourceType<ListenerConfig>; routeConfiguration: ResourceType<RouteConfigurationConfig> };
   filterContext: FilterContext;
+  clock: Clock;
   /** Uniform in [0, 1). */
   random(): number;
 }
@@ -48,11 +51,14 @@ export class OutboundListenerEntry implements ListenerState {
   #current: Build | undefined;
   #candidate: Build | undefined;
   #filters: FilterChain | undefined;
+  /** Of all its versions: what requests name does not change with them. */
+  readonly #dynamic: DynamicClusters;
   #closed = false;
 
   constructor(name: string, options: ListenerServices) {
     this.name = name;
     this.#options = options;
+    this.#dynamic = new DynamicClusters(options.clusters, options.clock);
     this.#listener = options.xds.watch(options.types.listener, name, {
       onResource: (config) => this.#onListener(config),
       onAbsent: (reason) => this.#withdraw('absent', reason),
@@ -86,6 +92,7 @@ export class OutboundListenerEntry implements ListenerState {
   close(): void {
     this.#closed = true;
     this.#listener.close();
+    this.#dynamic.close();
     this.#withdraw('absent', new MeshError('WEFT_CLOSED', `${this.name} is not followed any more`));
   }
 
@@ -168,7 +175,7 @@ export class OutboundListenerEntry implements ListenerState {
     const last = http.httpFilters.at(-1);
     // The engine is the router: it has no stream filter that could keep its configuration.
     const router = last?.factory.name === 'envoy.filters.http.router' ? { router: last.config as RouterConfig } : {};
-    this.snapshot = Object.freeze({ name: this.name, routes, filters: this.#filters as FilterChain, clusters: found, missing: clusters.missing(), ...router, maxStreamDurationMs: http.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: http.streamIdleTimeoutMs ?? 0, upgrades: http.upgrades });
+    this.snapshot = Object.freeze({ name: this.name, routes, filters: this.#filters as FilterChain, clusters: found, missing: clusters.missing(), dynamic: this.#dynamic, ...router, maxStreamDurationMs: http.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: http.streamIdleTimeoutMs ?? 0, upgrades: http.upgrades });
     this.#become('ready', undefined);
   }
 

@@ -3,6 +3,7 @@ import type { FilterChain } from '../filter/filter-chain.js';
 import type { RouterConfig } from '../filter/http/router.js';
 import type { UpgradesConfig } from '../resource/route-config.js';
 import type { RouteTable } from '../route/route-table.js';
+import type { DynamicClusters } from './dynamic-clusters.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 
 export interface OutboundListenerSnapshot {
@@ -16,6 +17,8 @@ export interface OutboundListenerSnapshot {
   readonly missing?: ReadonlyMap<string, Error>;
   /** The router's own configuration; absent = its defaults. */
   readonly router?: RouterConfig;
+  /** Those that only a request's header names. Absent: there are none. */
+  readonly dynamic?: Pick<DynamicClusters, 'get' | 'error'>;
   readonly maxStreamDurationMs: number;
   /** For routes without an idle timeout of their own; 0 or absent = none. */
   readonly streamIdleTimeoutMs?: number;

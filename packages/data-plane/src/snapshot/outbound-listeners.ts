@@ -1,10 +1,9 @@
 // What the process dials, by Listener name: subscribed on first use, kept current, forgotten when idle.
-import type { Clock, Timer } from '@weft/spiffe';
+import type { Timer } from '@weft/spiffe';
 import type { ListenerSource, ListenerState } from '../outbound/engine.js';
 import { OutboundListenerEntry, type ListenerServices } from './outbound-listener-entry.js';
 
 export interface OutboundListenersOptions extends ListenerServices {
-  clock: Clock;
   /** How many names are followed at once. Default 1000. The one unused longest makes room. */
   maxNames?: number;
   /** A name that nothing was sent to for so long is forgotten, milliseconds. Default 600,000; 0 = never. */

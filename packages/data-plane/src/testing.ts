@@ -5,3 +5,6 @@ export { IstioTelemetry } from './telemetry/istio-telemetry.js';
 export { Stats } from './telemetry/stats.js';
 export { appendFilter, failingFilter, limitFilter, testFilter, upperFilter, watchFilter } from './filter/test-filters.js';
 export { grpcWeb } from './filter/http/grpc-web.js';
+export { builtinLoadBalancers } from './load-balancing/builtin.js';
+export { loadXxh64 } from './route/xxh64.js';
+export { Host } from './upstream/host.js';

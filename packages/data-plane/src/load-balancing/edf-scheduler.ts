@@ -1,68 +1,81 @@
 // Earliest deadline first: entries come in proportion to their weights, evenly spread (Envoy's EdfScheduler). Every pick
 // moves the entry's deadline on by 1/weight; of equal deadlines the one inserted first comes first.
 
-interface Entry<T> {
-  deadline: number;
-  order: number;
-  readonly value: T;
-}
+/** An entry's tag is its order of insertion times this, plus the index of its value: one number to compare, one to move. */
+const indexes = 2 ** 20;
 
+/** A binary heap in flat arrays, for the pick stands in every request: an object an entry costs several times as much at a thousand hosts. */
 export class EdfScheduler<T> {
-  readonly #heap: Entry<T>[] = [];
+  readonly #values: readonly T[];
   readonly #weight: (value: T) => number;
-  #now = 0;
-  #order = 0;
+  /** By place in the heap. */
+  readonly #deadlines: Float64Array;
+  readonly #tags: Float64Array;
+  #order: number;
 
   /** `weight` is asked again at every pick, so that it may change with load. It must be above zero. */
   constructor(values: readonly T[], weight: (value: T) => number) {
+    const { length } = values;
+    if (length > indexes) throw new RangeError(`${length} entries are more than ${indexes}`);
+    this.#values = values;
     this.#weight = weight;
-    for (const value of values) {
-      this.#heap.push({ deadline: 1 / weight(value), order: this.#order++, value });
-      this.#siftUp(this.#heap.length - 1);
-    }
+    this.#deadlines = new Float64Array(length);
+    this.#tags = new Float64Array(length);
+    this.#order = length;
+    for (let i = 0; i < length; i++) this.#insert(i, 1 / weight(values[i] as T));
   }
 
   pick(): T | undefined {
-    const first = this.#heap[0];
-    if (first === undefined) return undefined;
-    this.#now = first.deadline;
-    first.deadline = this.#now + 1 / this.#weight(first.value);
-    first.order = this.#order++;
-    this.#siftDown();
-    return first.value;
+    const { length } = this.#values;
+    if (length === 0) return undefined;
+    const tag = this.#tags[0] as number;
+    const index = tag - Math.floor(tag / indexes) * indexes;
+    const value = this.#values[index] as T;
+    this.#putBack((this.#deadlines[0] as number) + 1 / this.#weight(value), this.#order++ * indexes + index, length);
+    return value;
   }
 
-  #siftUp(index: number): void {
-    const heap = this.#heap;
-    const entry = heap[index] as Entry<T>;
+  /** From the end upwards. */
+  #insert(index: number, deadline: number): void {
+    const deadlines = this.#deadlines;
+    const tags = this.#tags;
     let at = index;
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if (!before(entry, heap[parent] as Entry<T>)) break;
-      heap[at] = heap[parent] as Entry<T>;
+      // Whoever is in the heap was inserted before.
+      if (!(deadline < (deadlines[parent] as number))) break;
+      deadlines[at] = deadlines[parent] as number;
+      tags[at] = tags[parent] as number;
       at = parent;
     }
-    heap[at] = entry;
+    deadlines[at] = deadline;
+    tags[at] = index * indexes + index;
   }
 
-  #siftDown(): void {
-    const heap = this.#heap;
-    const entry = heap[0] as Entry<T>;
+  /** The first entry, with a later deadline, from the top downwards. */
+  #putBack(deadline: number, tag: number, length: number): void {
+    const deadlines = this.#deadlines;
+    const tags = this.#tags;
     let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && before(heap[child + 1] as Entry<T>, heap[child] as Entry<T>)) child++;
-      if (!before(heap[child] as Entry<T>, entry)) break;
-      heap[at] = heap[child] as Entry<T>;
+    for (let child = 1; child < length; child = 2 * at + 1) {
+      let due = deadlines[child] as number;
+      const right = child + 1;
+      if (right < length) {
+        const other = deadlines[right] as number;
+        if (other < due || (other === due && (tags[right] as number) < (tags[child] as number))) {
+          child = right;
+          due = other;
+        }
+      }
+      // Nobody else has so late an order: of equal deadlines the entry itself comes last.
+      if (due > deadline) break;
+      deadlines[at] = due;
+      tags[at] = tags[child] as number;
       at = child;
     }
-    heap[at] = entry;
+    deadlines[at] = deadline;
+    tags[at] = tag;
   }
-}
-
-function before(a: Entry<unknown>, b: Entry<unknown>): boolean {
-  return a.deadline < b.deadline || (a.deadline === b.deadline && a.order < b.order);
 }
 
 /** A scheduler that has already made a random number of picks: many clients that restart together must not all begin with the same host. */

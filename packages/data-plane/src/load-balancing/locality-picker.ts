@@ -1,6 +1,6 @@
 import type { Host } from '../upstream/host.js';
-import { startedEdf } from './edf-scheduler.js';
 import type { Picker } from './load-balancer.js';
+import { startedRotation } from './weighted-rotation.js';
 
 /** The hosts of one locality at one priority. */
 export interface LocalityHosts {
@@ -19,7 +19,7 @@ export function localityPicker(localities: readonly LocalityHosts[], usable: (ho
   if (choices.length === 0) return undefined;
   const pickers = choices.map(({ locality, hosts, weight }) => ({ picker: pickerOf(locality, hosts), weight }));
   if (pickers.length === 1) return pickers[0]?.picker;
-  const scheduler = startedEdf(pickers, ({ weight }) => weight, random);
+  const scheduler = startedRotation(pickers, ({ weight }) => weight, random);
   return { pick: (context) => scheduler.pick()?.picker.pick(context) };
 }
 

@@ -6,6 +6,7 @@ import type { Host } from '../../upstream/host.js';
 import { startedEdf } from '../edf-scheduler.js';
 import type { AttemptTracker, HeaderLookup, LoadBalancerFactory, LoadReport, LoadTracker, TrackerContext } from '../load-balancer.js';
 import { decodeLoadReport, readLoadReport } from '../load-report.js';
+import { startedRotation } from '../weighted-rotation.js';
 import { positiveMs, readMessage } from './read-message.js';
 import { parseSlowStart, SlowStart, type SlowStartConfig } from './slow-start.js';
 
@@ -170,7 +171,7 @@ export const clientSideWeightedRoundRobin: LoadBalancerFactory<WeightedRoundRobi
         const starting = start?.concerns(hosts) ? start : undefined;
         const first = hosts[0];
         if (!starting && (first === undefined || hosts.every((host) => weightOf(host) === weightOf(first)))) return { pick: () => hosts[next++ % hosts.length] };
-        const scheduler = startedEdf(hosts, (host) => weightOf(host) * (starting?.factor(host) ?? 1), random);
+        const scheduler = starting ? startedEdf(hosts, (host) => weightOf(host) * starting.factor(host), random) : startedRotation(hosts, weightOf, random);
         return { pick: () => scheduler.pick() };
       },
     };

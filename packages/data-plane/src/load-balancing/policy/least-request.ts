@@ -40,11 +40,20 @@ export const leastRequest: LoadBalancerFactory<LeastRequestConfig> = {
           return { pick: () => scheduler.pick() };
         }
         if (hosts.length < 2) return { pick: () => hosts[0] };
-        return { pick: fullScan ? () => leastOfAll(hosts, random) : () => leastOfSome(hosts, choiceCount, random) };
+        if (fullScan) return { pick: () => leastOfAll(hosts, random) };
+        return { pick: choiceCount === 2 ? () => leastOfTwo(hosts, random) : () => leastOfSome(hosts, choiceCount, random) };
       },
     };
   },
 };
+
+/** The usual case, without the loop. */
+function leastOfTwo(hosts: readonly Host[], random: () => number): Host {
+  const { length } = hosts;
+  const first = hosts[Math.floor(random() * length)] as Host;
+  const second = hosts[Math.floor(random() * length)] as Host;
+  return second.activeRequests < first.activeRequests ? second : first;
+}
 
 /** With replacement; the earlier of equals stays. */
 function leastOfSome(hosts: readonly Host[], choices: number, random: () => number): Host | undefined {

@@ -1,4 +1,5 @@
 import { RingHash_HashFunction, RingHashSchema } from '@weft/xds-api/load-balancing';
+import type { Host } from '../../upstream/host.js';
 import { loadXxh64, xxh64 } from '../../route/xxh64.js';
 import { consistentHashConfig, hashLoadBalancer, high, low, type ConsistentHashConfig } from '../consistent-hash.js';
 import type { HashTable, WeightedHost } from '../hash-table.js';
@@ -54,7 +55,7 @@ function buildRing(hosts: readonly WeightedHost[], { minimumRingSize, maximumRin
   const least = hosts.reduce((smallest, { weight }) => Math.min(smallest, weight), 1);
   // So many points that the lightest host has a whole number of them.
   const scale = Math.min(Math.ceil(least * minimumRingSize) / least, maximumRingSize);
-  const owners = new Map<bigint, number>();
+  const placed = new Map<bigint, number>();
   let points = 0;
   let target = 0;
   hosts.forEach(({ key, weight }, index) => {
@@ -62,18 +63,19 @@ function buildRing(hosts: readonly WeightedHost[], { minimumRingSize, maximumRin
     for (let i = 0; points < target; i++, points++) {
       const point = hash(`${key}_${i}`);
       // Hosts with one key between them: the first has all.
-      if (!owners.has(point)) owners.set(point, index);
+      if (!placed.has(point)) placed.set(point, index);
     }
   });
-  const ring = BigUint64Array.from(owners.keys()).sort();
+  const ring = BigUint64Array.from(placed.keys()).sort();
   const size = ring.length;
   // In halves: comparing numbers is many times quicker than comparing BigInts.
   const tops = Uint32Array.from(ring, high);
   const bottoms = Uint32Array.from(ring, low);
-  const indexes = Uint32Array.from(ring, (point) => owners.get(point) as number);
+  const owners = hosts.map(({ host }) => host);
+  const indexes = Uint32Array.from(ring, (point) => placed.get(point) as number);
   return (wanted, reselection) => {
     const at = firstAtOrAfter(tops, bottoms, high(wanted), low(wanted));
-    return (hosts[indexes[(at + reselection) % size] as number] as WeightedHost).host;
+    return owners[indexes[(at + reselection) % size] as number] as Host;
   };
 }
 

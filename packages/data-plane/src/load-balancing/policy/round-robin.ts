@@ -2,6 +2,7 @@ import { RoundRobinSchema } from '@weft/xds-api/load-balancing';
 import { startedEdf } from '../edf-scheduler.js';
 import { weightOf, weightsAreEqual } from '../host-weights.js';
 import type { LoadBalancerFactory } from '../load-balancer.js';
+import { startedRotation } from '../weighted-rotation.js';
 import { localityConfig, type LocalityAwareConfig } from './locality-config.js';
 import { readMessage } from './read-message.js';
 import { parseSlowStart, SlowStart, type SlowStartConfig } from './slow-start.js';
@@ -30,8 +31,8 @@ export const roundRobin: LoadBalancerFactory<RoundRobinConfig> = {
           return { pick: () => scheduler.pick() };
         }
         if (weightsAreEqual(hosts)) return { pick: () => hosts[next++ % hosts.length] };
-        const scheduler = startedEdf(hosts, weightOf, random);
-        return { pick: () => scheduler.pick() };
+        const rotation = startedRotation(hosts, weightOf, random);
+        return { pick: () => rotation.pick() };
       },
     };
   },

@@ -55,6 +55,15 @@ describe('clusters', () => {
     expect(missing.context.warnings).toEqual(['DestinationRule default/shop: no subset v2 of shop.default.svc.cluster.local: its requests fail with 503']);
   });
 
+  it('balance by peak EWMA, and warm endpoints up', () => {
+    const peak = make('cluster', [rule({ loadBalancer: { simple: 'peak-ewma' } })]);
+    expect(peak.config.loadBalancingPolicy.policies.map((policy: Json) => policy.typedExtensionConfig.typedConfig['@type'])).toEqual(['type.googleapis.com/weft.load_balancing.v1.PeakEwma']);
+    expect(peak.context.warnings).toEqual([]);
+    const warm = make('cluster', [rule({ loadBalancer: { simple: 'round-robin', warmupMs: 30_000 } })]);
+    expect(warm.config.roundRobinLbConfig).toEqual({ slowStartConfig: { slowStartWindow: '30s' } });
+    expect(warm.context.warnings).toEqual([]);
+  });
+
   it('hash consistently', () => {
     const hash = (consistentHash: object) => make('cluster', [rule({ loadBalancer: { simple: 'default', consistentHash } })]).config;
     expect(hash({ header: 'x' })).toMatchObject({ lbPolicy: 'RING_HASH', ringHashLbConfig: { minimumRingSize: '1024' } });

@@ -1,6 +1,6 @@
 // The load-balancing fields of a cluster.
 import { Cluster_LbPolicy as LbPolicy, Cluster_RingHashLbConfig_HashFunction as ClusterHash, type ClusterSchema } from '@weft/xds-api/cluster';
-import { LeastRequestSchema, MaglevSchema, RandomSchema, RingHash_HashFunction as RingHashFunction, RingHashSchema, RoundRobinSchema, WrrLocalitySchema } from '@weft/xds-api/load-balancing';
+import { LeastRequestSchema, MaglevSchema, PeakEwmaSchema, RandomSchema, RingHash_HashFunction as RingHashFunction, RingHashSchema, RoundRobinSchema, WrrLocalitySchema } from '@weft/xds-api/load-balancing';
 import type { LoadBalancer } from '../model/traffic-policy.js';
 import type { GenerateContext, ProfileName } from './generator.js';
 import { duration, extension, type Init } from './message.js';
@@ -13,16 +13,19 @@ const minimumRingSize = 1024;
 export function loadBalancing(context: GenerateContext, profile: ProfileName, loadBalancer: LoadBalancer | undefined, warn: (reason: string) => void): LoadBalancingFields {
   if (loadBalancer?.simple === 'passthrough' && !loadBalancer.consistentHash) warn('loadBalancer.simple PASSTHROUGH: the client has no original destination; its default policy is used');
   if (profile === 'grpc') return grpcPolicy(context, loadBalancer, warn);
-  // A client that does not know slow start refuses the whole cluster for it.
-  if (profile === 'weft' && loadBalancer?.warmupMs) warn('loadBalancer.warmup: Weft clients have no slow start yet; endpoints get their full share at once');
-  return clusterPolicy(loadBalancer, profile === 'envoy');
+  if (loadBalancer?.simple === 'peak-ewma' && !loadBalancer.consistentHash) {
+    if (loadBalancer.warmupMs) warn('loadBalancer.warmup: has no effect with PEAK_EWMA, which gives new endpoints little until they have answered');
+    if (profile === 'weft') return { lbPolicy: LbPolicy.LEAST_REQUEST, loadBalancingPolicy: { policies: [policy(extension('weft.load_balancing_policies.peak_ewma', PeakEwmaSchema, {}))] } };
+    warn('loadBalancer.simple PEAK_EWMA: only Weft clients have it; others use LEAST_REQUEST');
+  }
+  return clusterPolicy(loadBalancer);
 }
 
-function clusterPolicy(loadBalancer: LoadBalancer | undefined, slowStart: boolean): LoadBalancingFields {
+function clusterPolicy(loadBalancer: LoadBalancer | undefined): LoadBalancingFields {
   const hash = loadBalancer?.consistentHash;
   if (hash?.maglev) return { lbPolicy: LbPolicy.MAGLEV, lbConfig: { case: 'maglevLbConfig', value: { tableSize: BigInt(hash.maglev.tableSize) } } };
   if (hash) return { lbPolicy: LbPolicy.RING_HASH, lbConfig: { case: 'ringHashLbConfig', value: { minimumRingSize: BigInt(hash.ring?.minimumSize ?? minimumRingSize), hashFunction: ClusterHash.XX_HASH } } };
-  const warmup = slowStart && loadBalancer?.warmupMs ? { slowStartConfig: { slowStartWindow: duration(loadBalancer.warmupMs) } } : undefined;
+  const warmup = loadBalancer?.warmupMs ? { slowStartConfig: { slowStartWindow: duration(loadBalancer.warmupMs) } } : undefined;
   switch (loadBalancer?.simple) {
     case 'random':
       return { lbPolicy: LbPolicy.RANDOM };
@@ -44,6 +47,7 @@ function grpcPolicy({ node }: GenerateContext, loadBalancer: LoadBalancer | unde
   const result = (...policies: ReturnType<typeof policy>[]): LoadBalancingFields => ({ lbPolicy: LbPolicy.ROUND_ROBIN, loadBalancingPolicy: { policies } });
 
   if (loadBalancer?.warmupMs) warn('loadBalancer.warmup: gRPC clients have no slow start');
+  if (loadBalancer?.simple === 'peak-ewma') warn('loadBalancer.simple PEAK_EWMA: only Weft clients have it; gRPC clients use LEAST_REQUEST where they have it, else round robin');
   const hash = loadBalancer?.consistentHash;
   if (hash) {
     const size = hash.ring?.minimumSize ?? minimumRingSize;
@@ -58,6 +62,7 @@ function grpcPolicy({ node }: GenerateContext, loadBalancer: LoadBalancer | unde
     return result(policy(maglev), ring, byLocality(roundRobin));
   }
   switch (loadBalancer?.simple) {
+    case 'peak-ewma':
     case 'least-request':
       return result(byLocality(policy(extension('envoy.load_balancing_policies.least_request', LeastRequestSchema, {})), roundRobin));
     case 'random':

@@ -31,7 +31,7 @@ export interface TrafficPolicy {
 
 export interface LoadBalancer {
   /** `default` is LEAST_REQUEST (round robin for gRPC clients). */
-  simple: 'default' | 'round-robin' | 'least-request' | 'random' | 'passthrough';
+  simple: 'default' | 'round-robin' | 'least-request' | 'random' | 'peak-ewma' | 'passthrough';
   consistentHash?: {
     header?: string;
     cookie?: { name: string; path: string; ttlMs?: number };

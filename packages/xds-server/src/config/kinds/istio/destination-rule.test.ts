@@ -19,7 +19,7 @@ it('reads host, subsets, workloadSelector and port settings as blocks of their o
 });
 
 describe('load balancing', () => {
-  it.each([['UNSPECIFIED', 'default'], ['LEAST_REQUEST', 'least-request'], ['LEAST_CONN', 'least-request'], ['ROUND_ROBIN', 'round-robin'], ['RANDOM', 'random'], ['PASSTHROUGH', 'passthrough']])('%s', (given, expected) => {
+  it.each([['UNSPECIFIED', 'default'], ['LEAST_REQUEST', 'least-request'], ['LEAST_CONN', 'least-request'], ['ROUND_ROBIN', 'round-robin'], ['RANDOM', 'random'], ['PASSTHROUGH', 'passthrough'], ['PEAK_EWMA', 'peak-ewma']])('%s', (given, expected) => {
     expect(policy(`loadBalancer: {simple: ${given}}`).loadBalancer).toEqual({ simple: expected });
   });
 
@@ -50,7 +50,7 @@ describe('is refused for', () => {
     ['tls: {mode: MUTUAL, clientCertificate: c}', '.tls.privateKey: is required with MUTUAL'],
     ['tls: {mode: ISTIO_MUTUAL, privateKey: c}', '.tls.privateKey: cannot be set with ISTIO_MUTUAL: the mesh gives the certificates'],
     ['tls: {mode: STRICT}', '.tls.mode: must be one of DISABLE, SIMPLE, MUTUAL, ISTIO_MUTUAL, not "STRICT"'],
-    ['loadBalancer: {simple: BEST}', '.loadBalancer.simple: must be one of UNSPECIFIED, LEAST_REQUEST, LEAST_CONN, ROUND_ROBIN, RANDOM, PASSTHROUGH, not "BEST"'],
+    ['loadBalancer: {simple: BEST}', '.loadBalancer.simple: must be one of UNSPECIFIED, LEAST_REQUEST, LEAST_CONN, ROUND_ROBIN, RANDOM, PASSTHROUGH, PEAK_EWMA, not "BEST"'],
     ['loadBalancer: {consistentHash: {}}', '.loadBalancer.consistentHash: needs one of httpHeaderName, httpCookie, useSourceIp and httpQueryParameterName'],
     ['loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 100}}}', '.loadBalancer.consistentHash.maglev.tableSize: must be a prime number, 100 is not'],
     ['loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 60}}]}}', '.loadBalancer.localityLbSetting.distribute[0].to: the shares must sum to 100, not 60'],

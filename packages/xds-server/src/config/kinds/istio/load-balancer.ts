@@ -8,6 +8,8 @@ const simple = {
   ROUND_ROBIN: 'round-robin',
   RANDOM: 'random',
   PASSTHROUGH: 'passthrough',
+  // Weft's own; Istio has no such word.
+  PEAK_EWMA: 'peak-ewma',
 } as const;
 
 type ConsistentHash = NonNullable<LoadBalancer['consistentHash']>;

@@ -1,6 +1,7 @@
 // A mesh client over hand-made snapshots: the real engine, routes, clusters and sockets, without a control plane.
 import { Engine, MeshNames, systemClock, type ListenerState, type TlsContexts } from '@weft/data-plane/internal';
 import { FilterChain } from '../../data-plane/src/filter/filter-chain.js';
+import type { FilterContext } from '../../data-plane/src/filter/http-filter.js';
 import { builtinLoadBalancers } from '../../data-plane/src/load-balancing/builtin.js';
 import type { LoadBalancerFactory } from '../../data-plane/src/load-balancing/load-balancer.js';
 import type { ClusterConfig, EndpointConfig } from '../../data-plane/src/resource/cluster-config.js';
@@ -35,8 +36,10 @@ export class HandMadeMesh {
   readonly states = new Map<string, ListenerState>();
   readonly engine: Engine;
   readonly client: MeshClient;
+  readonly #filterContext: FilterContext;
 
-  constructor(options: { tls?: TlsContexts } & Omit<Partial<MeshClientOptions>, 'tls'> = {}) {
+  constructor(options: { tls?: TlsContexts; filterContext?: Partial<FilterContext> } & Omit<Partial<MeshClientOptions>, 'tls'> = {}) {
+    this.#filterContext = { random: Math.random, now: Date.now, setTimeout: (run, ms) => systemClock.setTimeout(run, ms), ...options.filterContext };
     this.engine = new Engine({
       listeners: { get: (name) => this.states.get(name) ?? { snapshot: undefined, state: 'absent', wait: async () => undefined } },
       telemetry: { start: () => undefined, end: (info) => void this.ended.push(info) },
@@ -61,7 +64,7 @@ export class HandMadeMesh {
       filterOverrides: noOverrides, ...(service.retryPolicy && { retryPolicy: service.retryPolicy }),
     };
     const routes = new RouteTable({ name, virtualHosts: [virtualHost], mutations: noMutations, mostSpecificHeaderMutationsWins: false, ignorePortInHostMatching: false, maxDirectResponseBodySize: 4096, filterOverrides: noOverrides });
-    const filters = new FilterChain(service.filters ?? [], { random: Math.random, now: Date.now, setTimeout: (run, ms) => systemClock.setTimeout(run, ms) });
+    const filters = new FilterChain(service.filters ?? [], this.#filterContext);
     const clusters = new Map([name, ...(service.clusters ?? [])].map((other) => [`outbound|80||${other}`, this.clusters.get(other)!]));
     const snapshot = { name: `${name}:80`, routes, filters, clusters, maxStreamDurationMs: 0, ...(service.idleTimeoutMs !== undefined && { streamIdleTimeoutMs: service.idleTimeoutMs }), upgrades: new Map([['websocket', true], ['echo', true]]) };
     this.states.set(`${name}:80`, { snapshot, state: 'ready', wait: async () => undefined });

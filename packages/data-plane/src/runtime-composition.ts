@@ -14,7 +14,7 @@ import { Engine } from './outbound/engine.js';
 import { MeshNames } from './outbound/mesh-names.js';
 import type { OutboundEngine } from './outbound/outbound-engine.js';
 import { DeferredDecoders } from './resource/deferred-decoders.js';
-import { endpointPolicy } from './resource/endpoint-policy.js';
+import { endpointPolicy, type EndpointPolicy } from './resource/endpoint-policy.js';
 import type { SecretConfig } from './resource/secret-config.js';
 import type { Runtime } from './runtime.js';
 import type { RuntimeOptions } from './runtime-options.js';
@@ -31,6 +31,9 @@ import { GrpcTransport } from './transport/grpc-transport.js';
 import { TransportProber } from './transport/health-prober.js';
 import { HttpTransport } from './transport/http-transport.js';
 import { ClusterManager } from './upstream/cluster-manager.js';
+import { DnsCaches } from './upstream/dns/dns-cache.js';
+import { forwardProxyGuard } from './upstream/dns/forward-proxy-guard.js';
+import { systemResolver } from './upstream/dns/resolver.js';
 import { AdsClient } from './xds/ads-client.js';
 import type { ResourceType } from './xds/resource-type.js';
 
@@ -45,6 +48,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   for (const warning of bootstrap.warnings) logger.warn({ source: bootstrap.source }, `bootstrap: ${warning}`);
   const [server] = bootstrap.servers;
   const policy = endpointPolicy({ allowLoopback: options.allowLoopbackEndpoints ?? server.loopback });
+  const guard = forwardProxyGuardOf(options.forwardProxyAllow);
   const decoders = new DeferredDecoders({ filters: options.filters ?? [], loadBalancers: options.loadBalancers ?? [], certificateProviders: bootstrap.certificateProviders, policy });
   const { types } = decoders;
 
@@ -84,14 +88,15 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
   const metricsServer = metricsServerOf(env['WEFT_METRICS_PORT'], stats, logger);
 
   const prober = new TransportProber({ tls });
-  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers, prober, ownCluster: bootstrap.localClusterName === undefined ? undefined : { name: bootstrap.localClusterName, locality: bootstrap.node.locality },
+  const dnsCaches = new DnsCaches({ clock, random, logger, lookup: systemResolver, guard });
+  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers, prober, policy, dnsCaches, ownCluster: bootstrap.localClusterName === undefined ? undefined : { name: bootstrap.localClusterName, locality: bootstrap.node.locality },
     loadReports: (host, periodMs, onReport) => (host.cluster.config.protocol === 'http2' ? followLoadReports(host, periodMs, { transport: grpcTransport, clock, onReport }) : { close: () => undefined }),
   });
   // Hosts keep their pools and channels, so these share theirs with the application's requests.
   const httpTransport = new HttpTransport({ tls });
   const grpcTransport = new GrpcTransport({ tls });
   const caller = new ClusterCaller({ clusters, http: httpTransport, grpc: grpcTransport, clock });
-  const filterContext: FilterContext = { random, now: () => clock.now(), setTimeout: (run, ms) => clock.setTimeout(run, ms), stats, clusters: caller, localCluster: bootstrap.node.cluster };
+  const filterContext: FilterContext = { random, now: () => clock.now(), setTimeout: (run, ms) => clock.setTimeout(run, ms), stats, clusters: caller, dnsCaches, localCluster: bootstrap.node.cluster };
   const listeners = new OutboundListeners({
     xds,
     clusters,
@@ -134,6 +139,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
         await xds.flush();
         listeners.close();
         clusters.close();
+        dnsCaches.close();
         grpcTransport.close();
         await httpTransport.close();
         await prober.close();
@@ -147,6 +153,14 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
       return closed;
     },
   };
+}
+
+function forwardProxyGuardOf(allow: readonly string[] | undefined): EndpointPolicy {
+  try {
+    return forwardProxyGuard(allow);
+  } catch (error) {
+    throw new MeshError('WEFT_BOOTSTRAP_INVALID', (error as Error).message, { cause: error });
+  }
 }
 
 /** The authority's roots change by its operator's hand: followed, so that both old and new are believed in time. */

@@ -25,6 +25,8 @@ export interface RuntimeOptions extends BootstrapOptions {
   allowLoopbackEndpoints?: boolean;
   /** Which callers of a server are told how busy it is (ORCA load reports in responses). Default `mesh`. */
   loadReports?: LoadReportAudience;
+  /** Where a dynamic forward proxy may connect to beside public addresses: addresses or CIDR ranges. Default: nowhere else. */
+  forwardProxyAllow?: readonly string[];
   /** How many dialled names are followed at once. Default 1000. */
   maxNames?: number;
   /** Longest wait between attempts to reach the control plane, milliseconds. Default 15,000. */

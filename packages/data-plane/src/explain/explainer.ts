@@ -15,6 +15,7 @@ import { OutboundListenerEntry } from '../snapshot/outbound-listener-entry.js';
 import { HeaderMap } from '../stream/header-map.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
+import { DnsCaches } from '../upstream/dns/dns-cache.js';
 import { ClusterManager } from '../upstream/cluster-manager.js';
 import { explainedClusters, noHost } from './explained-cluster.js';
 import { describePlan, describeRoute, inOrder, Recording, type Explanation } from './explanation.js';
@@ -78,12 +79,14 @@ export class Explainer {
     this.#types = types;
     this.#xds = new FixedResources(source, (name, resource) => (name === 'Cluster' ? undisturbed(resource as ClusterConfig) : resource));
     // A name stands for its addresses.
-    const resolve = (hostname: string) => Promise.resolve([hostname]);
-    this.#clusters = new ClusterManager({ xds: this.#xds, clusterType: types.cluster, endpointType: types.endpoints, clock: still, random: this.#fraction, logger: silent, loadBalancers, resolve });
+    const lookup = (hostname: string) => Promise.resolve({ addresses: [hostname] });
+    const dnsCaches = new DnsCaches({ clock: still, random: this.#fraction, logger: silent, lookup, guard: () => undefined });
+    this.#clusters = new ClusterManager({ xds: this.#xds, clusterType: types.cluster, endpointType: types.endpoints, clock: still, random: this.#fraction, logger: silent, loadBalancers, lookup, dnsCaches });
     this.#filterContext = {
       random: this.#fraction,
       randomBelow: (n) => Number(BigInt(this.#random) % BigInt(n)),
       now: () => 0,
+      dnsCaches,
       // A delay is told, not waited for.
       setTimeout: (run, ms) => {
         let cancelled = false;

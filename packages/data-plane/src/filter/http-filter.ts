@@ -8,6 +8,7 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import type { Stats } from '../telemetry/stats.js';
+import type { DnsCaches } from '../upstream/dns/dns-cache.js';
 import type { ClusterCalls } from './cluster-calls.js';
 
 export interface HttpFilterFactory<Config = unknown, Override = Config> {
@@ -43,6 +44,8 @@ export interface FilterContext {
   readonly stats?: Stats;
   /** Calls to clusters of the mesh; absent in tests. */
   readonly clusters?: ClusterCalls;
+  /** Names that requests brought, shared with clusters; absent in tests. */
+  readonly dnsCaches?: DnsCaches;
   /** Name of this workload's own cluster, where a configuration asks for it (Envoy's `--service-cluster`); absent in tests. */
   readonly localCluster?: string;
 }

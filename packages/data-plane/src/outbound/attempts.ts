@@ -1,7 +1,6 @@
 // The attempts of one request: the host of each, its timeout, whether another follows and when, and which of them answers.
 // The rules are those of Envoy's router (source/common/router/router.cc).
 import type { Clock, Timer } from '@weft/spiffe';
-import type { PickContext } from '../load-balancing/load-balancer.js';
 import { hostCandidates, type HostCandidates } from '../load-balancing/override-hosts.js';
 import type { ForwardActionConfig } from '../resource/route-config.js';
 import { rewriteForHost, type SelectedRoute } from '../route/route-table.js';
@@ -10,7 +9,7 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
 import { addFlag, type StreamInfo } from '../stream/stream-info.js';
 import { Host } from '../upstream/host.js';
-import type { RoutePriority, UpstreamCluster } from '../upstream/upstream-cluster.js';
+import type { ChooseContext, UpstreamCluster } from '../upstream/upstream-cluster.js';
 import { upstreamFailed } from './local-replies.js';
 import { describeAttempt, describeHost } from './outbound-info.js';
 import type { RetryState } from './retry-state.js';
@@ -121,7 +120,7 @@ export class Attempts implements AttemptOwner {
   /** Each attempt passes drops, circuit breaker and picker anew: hosts may have come, gone or been ejected since the last one. */
   #tryHost(reason: Reason | undefined): boolean {
     const { info, cluster, route, action, retry, hash, timeouts, deadline } = this.#plan;
-    const context: PickContext & { priority: RoutePriority } = { attempt: info.attempts, priority: action.priority };
+    const context: ChooseContext = { attempt: info.attempts, priority: action.priority, authority: this.#plan.head.authority };
     if (hash !== undefined) context.hash = hash;
     if (route.metadataMatch) context.metadataMatch = route.metadataMatch;
     if (retry) retry.constrain(context);

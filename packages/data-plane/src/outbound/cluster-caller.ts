@@ -97,7 +97,7 @@ export class ClusterCaller implements ClusterCalls {
     try {
       const cluster = handle.cluster ?? (await ready(handle, ending.signal));
       ending.signal.throwIfAborted();
-      const host = cluster.choose({ attempt: 0, attempted: [], priority: 'default' });
+      const host = cluster.choose({ attempt: 0, attempted: [], priority: 'default', authority: head.authority });
       if (!(host instanceof Host)) throw new ClusterCallError(14, String(host.body));
       attempt = new UpstreamRequest(nobody, host, host.cluster, head, 'default', { number: 1, deadline: performance.now() + timeoutMs, idleTimeoutMs: 0 });
       return await Promise.race([run(attempt, ending.signal), aborted(ending.signal)]);

@@ -35,7 +35,7 @@ export function shadow(mirrors: readonly Mirror[], head: RequestHead, downstream
     for (const copy of copies) {
       const cluster = clusterOf(copy.cluster, options.snapshot);
       // A mirror that is not there, is full or has no hosts must not be noticed by the caller.
-      const host = cluster?.choose({ attempt: 0, attempted: [], priority: 'default', ...(options.hash !== undefined && { hash: options.hash }) });
+      const host = cluster?.choose({ attempt: 0, attempted: [], priority: 'default', authority: head.authority, ...(options.hash !== undefined && { hash: options.hash }) });
       if (host instanceof Host) downstream.mirror(new ShadowRequest(host, host.cluster, copy.head, options));
     }
   }));

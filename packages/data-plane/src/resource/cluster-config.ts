@@ -9,9 +9,10 @@ export interface ClusterConfig {
   name: string;
   type:
     | { kind: 'eds'; serviceName: string }
-    | { kind: 'static' | 'strict-dns' | 'logical-dns'; assignment: EndpointsConfig; dnsRefreshMs: number }
+    | { kind: 'static'; assignment: EndpointsConfig }
+    | { kind: 'strict-dns' | 'logical-dns'; assignment: EndpointsConfig; dns: DnsConfig }
     | { kind: 'aggregate'; clusters: readonly string[] }
-    | { kind: 'original-dst' };
+    | { kind: 'dynamic-forward-proxy'; cache: DnsCacheConfig };
   connectTimeoutMs: number;
   loadBalancing: LoadBalancingConfig;
   /** By priority; fields left out have Envoy's defaults (1024, 1024, 1024, 3). */
@@ -110,6 +111,29 @@ export interface HealthCheckConfig {
   transportSocketMatch?: Readonly<Record<string, unknown>>;
 }
 
+/** How names are resolved. */
+export interface DnsConfig {
+  family: 'auto' | 'v4-only' | 'v6-only' | 'v4-preferred' | 'all';
+  /** Names are asked for again when the answer's time to live is over, where it is known. */
+  respectTtl: boolean;
+  refreshMs: number;
+  /** Instead, as long as a name cannot be resolved. */
+  failureRefresh?: { baseMs: number; maxMs: number };
+}
+
+/** Names that requests brought (dynamic forward proxy). */
+export interface DnsCacheConfig {
+  name: string;
+  dns: DnsConfig;
+  /** How long a host stays that nobody asks for. */
+  hostTtlMs: number;
+  maxHosts: number;
+  /** Requests that wait for an answer at a time. */
+  maxPending: number;
+  queryTimeoutMs: number;
+  preresolve: readonly { host: string; port: number }[];
+}
+
 export interface HostAddress {
   address: string;
   port: number;
@@ -168,6 +192,8 @@ export interface EndpointConfig {
   address: string;
   /** 0 for socket paths. */
   port: number;
+  /** `host:port` that requests name it by, in a dynamic forward proxy: two of them may have one address. */
+  logicalName?: string;
   /** Further addresses of the same host. */
   additionalAddresses?: readonly HostAddress[];
   hostname: string;

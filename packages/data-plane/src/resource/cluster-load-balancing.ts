@@ -79,7 +79,9 @@ function fromPolicies({ policies }: NonNullable<Cluster['loadBalancingPolicy']>,
 
 function fromEnum(cluster: Cluster, report: Report): ResolvedLoadBalancing | undefined {
   const { lbConfig, lbPolicy } = cluster;
-  const name = LbPolicy[lbPolicy] ?? String(lbPolicy);
+  // Envoy's name for clusters that choose by themselves, as those made of others do.
+  const own = lbPolicy === LbPolicy.CLUSTER_PROVIDED && cluster.clusterDiscoveryType.case === 'clusterType';
+  const name = own ? 'ROUND_ROBIN' : (LbPolicy[lbPolicy] ?? String(lbPolicy));
   const settings: LegacySettings = {};
   const consistent = cluster.commonLbConfig?.consistentHashingLbConfig;
   if (consistent) report.check(consistentFields, consistent, 'common_lb_config.consistent_hashing_lb_config');

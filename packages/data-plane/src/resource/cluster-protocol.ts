@@ -1,6 +1,6 @@
 // Which HTTP is spoken to a cluster, and how long its connections live.
 import { HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptionsSchema as UpstreamOptionsSchema, type Cluster, type HttpProtocolOptions as UpstreamOptions } from '@weft/xds-api/cluster';
-import { Http2ProtocolOptionsSchema, HttpProtocolOptionsSchema, KeepaliveSettingsSchema, UpstreamHttpProtocolOptionsSchema, type Http2ProtocolOptions, type HttpProtocolOptions } from '@weft/xds-api/core';
+import { Http2ProtocolOptionsSchema, HttpProtocolOptionsSchema, KeepaliveSettingsSchema, UpstreamHttpProtocolOptionsSchema, type Http2ProtocolOptions, type UpstreamHttpProtocolOptions, type HttpProtocolOptions } from '@weft/xds-api/core';
 import type { ClusterConfig } from './cluster-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { durationMs, unpack } from './value.js';
@@ -9,6 +9,8 @@ const upstreamFields = knownFields(UpstreamOptionsSchema, ['common_http_protocol
 const explicitFields = knownFields(HttpProtocolOptions_ExplicitHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options']);
 const commonFields = knownFields(HttpProtocolOptionsSchema, ['idle_timeout', 'max_connection_duration', 'max_requests_per_connection'], ['max_headers_count']);
 const sniFields = knownFields(UpstreamHttpProtocolOptionsSchema, []);
+// There the name to send and to verify is the host's, which is known before any request.
+const proxySniFields = knownFields(UpstreamHttpProtocolOptionsSchema, ['auto_sni', 'auto_san_validation']);
 // Windows, tables and limits of bad frames are Node's to choose; a keep-alive that is asked for would be missed.
 const http2Fields = knownFields(Http2ProtocolOptionsSchema, ['max_concurrent_streams', 'connection_keepalive'], ['hpack_table_size', 'initial_stream_window_size', 'initial_connection_window_size', 'allow_connect', 'allow_metadata', 'max_outbound_frames', 'max_outbound_control_frames', 'max_consecutive_inbound_frames_with_empty_payload', 'max_inbound_priority_frames_per_stream', 'max_inbound_window_update_frames_per_data_frame_sent', 'stream_error_on_invalid_http_messaging', 'override_stream_error_on_invalid_http_message', 'use_oghttp2_codec']);
 // How pings are spread, which only spares a proxy that has thousands of connections.
@@ -27,7 +29,7 @@ export function decodeUpstreamProtocol(cluster: Cluster, report: Report): Protoc
   const options = any && unpack(any, UpstreamOptionsSchema, path, report);
   if (options) return fromOptions(options, cluster, path, report);
   // The older fields of the cluster itself.
-  if (cluster.upstreamHttpProtocolOptions) report.check(sniFields, cluster.upstreamHttpProtocolOptions, 'upstream_http_protocol_options');
+  if (cluster.upstreamHttpProtocolOptions) checkSni(cluster, cluster.upstreamHttpProtocolOptions, 'upstream_http_protocol_options', report);
   const http2 = cluster.http2ProtocolOptions;
   return {
     protocol: http2 ? 'http2' : 'http1',
@@ -39,7 +41,7 @@ export function decodeUpstreamProtocol(cluster: Cluster, report: Report): Protoc
 function fromOptions(options: UpstreamOptions, cluster: Cluster, path: string, report: Report): Protocol {
   report.check(upstreamFields, options, path);
   // auto_sni and auto_san_validation decide whom we believe: not to be passed over.
-  if (options.upstreamHttpProtocolOptions) report.check(sniFields, options.upstreamHttpProtocolOptions, join(path, 'upstream_http_protocol_options'));
+  if (options.upstreamHttpProtocolOptions) checkSni(cluster, options.upstreamHttpProtocolOptions, join(path, 'upstream_http_protocol_options'), report);
   const common = decodeCommon(options.commonHttpProtocolOptions, cluster, join(path, 'common_http_protocol_options'), report);
   const chosen = options.upstreamProtocolOptions;
   switch (chosen.case) {
@@ -86,4 +88,9 @@ function decodeCommon(common: HttpProtocolOptions | undefined, cluster: Cluster,
     // 0 is "no limit" to Envoy.
     ...(maxRequestsPerConnection && { maxRequestsPerConnection }),
   };
+}
+
+function checkSni(cluster: Cluster, options: UpstreamHttpProtocolOptions, path: string, report: Report): void {
+  const own = cluster.clusterDiscoveryType.case === 'clusterType' && cluster.clusterDiscoveryType.value.name === 'envoy.clusters.dynamic_forward_proxy';
+  report.check(own ? proxySniFields : sniFields, options, path);
 }

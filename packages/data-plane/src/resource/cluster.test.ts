@@ -58,7 +58,7 @@ describe('clusters', () => {
 
   it('may carry their endpoints, as addresses or names', () => {
     expect(decode({ clusterDiscoveryType: { case: 'type', value: Type.STATIC }, loadAssignment: inlineEndpoints('10.0.0.1') }).type).toMatchObject({ kind: 'static', assignment: { localities: [{ weight: 1, endpoints: [{ address: '10.0.0.1' }] }] } });
-    expect(decode({ clusterDiscoveryType: { case: 'type', value: Type.STRICT_DNS }, loadAssignment: inlineEndpoints('a.example', 'b.example'), dnsRefreshRate: { seconds: 9n } }).type).toMatchObject({ kind: 'strict-dns', dnsRefreshMs: 9000 });
+    expect(decode({ clusterDiscoveryType: { case: 'type', value: Type.STRICT_DNS }, loadAssignment: inlineEndpoints('a.example', 'b.example'), dnsRefreshRate: { seconds: 9n } }).type).toMatchObject({ kind: 'strict-dns', dns: { family: 'auto', respectTtl: false, refreshMs: 9000 } });
   });
 
   it('may be made of other clusters', () => {

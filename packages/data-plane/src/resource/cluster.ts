@@ -13,12 +13,13 @@ import {
 import { RoutingPriority } from '@weft/xds-api/core';
 import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
 import type { ResourceType } from '../xds/resource-type.js';
-import type { ClusterConfig, ThresholdsConfig } from './cluster-config.js';
+import type { ClusterConfig, DnsConfig, ThresholdsConfig } from './cluster-config.js';
 import { decodeConnections } from './cluster-connections.js';
 import { decodeHealthChecks } from './cluster-health-check.js';
 import { decodeLoadBalancing } from './cluster-load-balancing.js';
 import { decodeOutlierDetection } from './cluster-outlier-detection.js';
 import { decodeUpstreamProtocol } from './cluster-protocol.js';
+import { decodeFailureRefresh, decodeFamily } from './dns-cache.js';
 import { decodeAssignment } from './endpoint.js';
 import { decodeCustomType } from './cluster-custom-type.js';
 import type { EndpointPolicy } from './endpoint-policy.js';
@@ -31,9 +32,9 @@ import { durationMs, filterMetadata, servicesOf } from './value.js';
 
 const fields = knownFields(
   ClusterSchema,
-  ['name', 'type', 'eds_cluster_config', 'connect_timeout', 'lb_policy', 'load_assignment', 'max_requests_per_connection', 'circuit_breakers', 'upstream_http_protocol_options', 'common_http_protocol_options', 'http2_protocol_options', 'typed_extension_protocol_options', 'dns_refresh_rate', 'outlier_detection', 'least_request_lb_config', 'round_robin_lb_config', 'ring_hash_lb_config', 'maglev_lb_config', 'common_lb_config', 'lb_subset_config', 'transport_socket', 'transport_socket_matches', 'metadata', 'close_connections_on_host_health_failure', 'load_balancing_policy', 'cluster_type', 'health_checks', 'ignore_health_on_host_removal', 'upstream_connection_options', 'upstream_bind_config'],
+  ['name', 'type', 'eds_cluster_config', 'connect_timeout', 'lb_policy', 'load_assignment', 'max_requests_per_connection', 'circuit_breakers', 'upstream_http_protocol_options', 'common_http_protocol_options', 'http2_protocol_options', 'typed_extension_protocol_options', 'dns_refresh_rate', 'outlier_detection', 'least_request_lb_config', 'round_robin_lb_config', 'ring_hash_lb_config', 'maglev_lb_config', 'common_lb_config', 'lb_subset_config', 'transport_socket', 'transport_socket_matches', 'metadata', 'close_connections_on_host_health_failure', 'load_balancing_policy', 'cluster_type', 'health_checks', 'ignore_health_on_host_removal', 'upstream_connection_options', 'upstream_bind_config', 'dns_failure_refresh_rate', 'respect_dns_ttl', 'dns_lookup_family'],
   // Names of statistics, buffers, how DNS is asked (the system's resolver decides), load reports (not sent yet).
-  ['alt_stat_name', 'http_protocol_options', 'per_connection_buffer_limit_bytes', 'dns_failure_refresh_rate', 'respect_dns_ttl', 'dns_lookup_family', 'use_tcp_for_dns_lookups', 'wait_for_warm_on_init', 'cleanup_interval', 'protocol_selection', 'lrs_server', 'lrs_report_endpoint_metrics', 'track_timeout_budgets', 'track_cluster_stats', 'preconnect_policy', 'connection_pool_per_downstream_connection'],
+  ['alt_stat_name', 'http_protocol_options', 'per_connection_buffer_limit_bytes', 'use_tcp_for_dns_lookups', 'wait_for_warm_on_init', 'cleanup_interval', 'protocol_selection', 'lrs_server', 'lrs_report_endpoint_metrics', 'track_timeout_budgets', 'track_cluster_stats', 'preconnect_policy', 'connection_pool_per_downstream_connection'],
 );
 const breakerFields = knownFields(CircuitBreakersSchema, ['thresholds']);
 const thresholdFields = knownFields(CircuitBreakers_ThresholdsSchema, ['priority', 'max_connections', 'max_pending_requests', 'max_requests', 'max_retries', 'retry_budget'], ['track_remaining', 'max_connection_pools']);
@@ -95,7 +96,7 @@ function decodeCluster(cluster: Cluster, options: ClusterTypeOptions, report: Re
 function decodeType(cluster: Cluster, policy: EndpointPolicy, report: Report): ClusterConfig['type'] | undefined {
   const discovery = cluster.clusterDiscoveryType;
   if (discovery.case === 'clusterType') {
-    return decodeCustomType(discovery.value, report);
+    return decodeCustomType(cluster, discovery.value, report);
   }
   switch (discovery.value ?? DiscoveryType.STATIC) {
     case DiscoveryType.EDS: {
@@ -129,8 +130,14 @@ function withAssignment(cluster: Cluster, kind: 'static' | 'strict-dns' | 'logic
     return undefined;
   }
   const assignment = decodeAssignment(cluster.loadAssignment, 'load_assignment', { policy, source: kind === 'static' ? 'static' : 'dns' }, report);
-  const dnsRefreshMs = durationMs(cluster.dnsRefreshRate, 'dns_refresh_rate', report, { positive: true }) ?? 5000;
-  return { kind, assignment, dnsRefreshMs };
+  if (kind === 'static') return { kind, assignment };
+  const dns: DnsConfig = {
+    family: decodeFamily(cluster.dnsLookupFamily, 'dns_lookup_family', report),
+    respectTtl: cluster.respectDnsTtl,
+    refreshMs: durationMs(cluster.dnsRefreshRate, 'dns_refresh_rate', report, { positive: true }) ?? 5000,
+    ...decodeFailureRefresh(cluster.dnsFailureRefreshRate, 'dns_failure_refresh_rate', report),
+  };
+  return { kind, assignment, dns };
 }
 
 // The last entry is what Envoy falls back to: transport_socket, or plain text where there is none.

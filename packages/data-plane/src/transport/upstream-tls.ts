@@ -1,4 +1,5 @@
 // Which transport socket an endpoint gets, and who has to be at its other end.
+import { isIP } from 'node:net';
 import type { ClusterConfig, EndpointConfig } from '../resource/cluster-config.js';
 import type { StringMatcherConfig } from '../resource/matcher-config.js';
 import type { ProxyProtocolVersion, UpstreamTlsConfig } from '../resource/tls-config.js';
@@ -26,7 +27,8 @@ export function upstreamSecurity(cluster: ClusterConfig, endpoint: EndpointConfi
   if (!socket) return cluster.transportSockets.length === 0 ? plaintext : { kind: 'refused', reason: `no transport socket of ${cluster.name} matches ${endpoint.address}:${endpoint.port}` };
   const proxied = socket.proxyProtocol && { proxyProtocol: socket.proxyProtocol };
   if (!socket.tls) return proxied ? { ...plaintext, ...proxied } : plaintext;
-  return { kind: 'tls', config: socket.tls, expected: expectedPeer(socket.tls, endpoint), ...proxied };
+  const tls = cluster.type?.kind === 'dynamic-forward-proxy' ? { ...socket.tls, sni: isIP(endpoint.hostname) === 0 ? endpoint.hostname : '' } : socket.tls;
+  return { kind: 'tls', config: tls, expected: expectedPeer(tls, endpoint), ...proxied };
 }
 
 /** The endpoint's own identity is narrower than the service's list of accounts, so it wins. */

@@ -89,7 +89,7 @@ describe('an aggregate cluster that is followed', () => {
     const handle = manager.acquire('all');
     const send = (name: string, clusters: string[]) => xds.send(`cluster/${name}`, clusterConfig({ name, type: { kind: 'aggregate', clusters } }));
     const leaf = (name: string, ...addresses: string[]) => {
-      xds.send(`cluster/${name}`, clusterConfig({ name, type: { kind: 'static', assignment: endpoints([addresses]), dnsRefreshMs: 0 } }));
+      xds.send(`cluster/${name}`, clusterConfig({ name, type: { kind: 'static', assignment: endpoints([addresses]) } }));
     };
     return { xds, manager, handle, send, leaf, next: () => chooser(handle.cluster as UpstreamCluster).one() };
   }

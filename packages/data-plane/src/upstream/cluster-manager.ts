@@ -1,9 +1,9 @@
 // Clusters by name: subscribed to while somebody holds them, shared by all who do.
-import { lookup } from 'node:dns/promises';
 import type { Clock } from '@weft/spiffe';
 import { MeshError } from '../errors.js';
 import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
 import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.js';
+import type { EndpointPolicy } from '../resource/endpoint-policy.js';
 import type { Logger } from '../telemetry/logger.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { Subscription, XdsClient } from '../xds/xds-client.js';
@@ -12,6 +12,8 @@ import { AggregateMembers } from './aggregate-members.js';
 import { Cluster } from './cluster.js';
 import { builtinClusterTypes } from './cluster-type/builtin.js';
 import type { ClusterType, ClusterTypeContext } from './cluster-type/cluster-type.js';
+import type { DnsCaches } from './dns/dns-cache.js';
+import { systemResolver, type Lookup } from './dns/resolver.js';
 import type { HealthProber } from './health/health-probe.js';
 import type { BalancingContext } from './cluster-balancing.js';
 import type { ClusterHandle, ClusterState } from './cluster-handle.js';
@@ -34,7 +36,11 @@ export interface ClusterManagerOptions {
   ownCluster?: LocalClusterOptions | undefined;
   loadReports?: BalancingContext['loadReports'];
   /** Default: the system's resolver. */
-  resolve?: (hostname: string) => Promise<readonly string[]>;
+  lookup?: Lookup;
+  /** Which addresses names may lead to. Default: all. */
+  policy?: EndpointPolicy;
+  /** For dynamic forward proxies, shared with their filters. */
+  dnsCaches?: DnsCaches;
 }
 
 export class ClusterManager {
@@ -143,8 +149,8 @@ class ClusterEntry {
     this.name = name;
     this.#options = options;
     this.#manager = manager;
-    const { xds, endpointType, clock, logger } = options;
-    this.#typeContext = { xds, endpointType, clock, logger, resolve: options.resolve ?? systemResolve };
+    const { xds, endpointType, clock, logger, random, lookup = systemResolver, policy = () => undefined, dnsCaches } = options;
+    this.#typeContext = { xds, endpointType, clock, logger, random, lookup, policy, dnsCaches };
   }
 
   /** What holders see: a cluster without endpoints yet cannot serve anybody. */
@@ -273,9 +279,4 @@ class ClusterEntry {
     this.#announced = [state, this.visible];
     for (const listener of this.listeners) listener();
   }
-}
-
-async function systemResolve(hostname: string): Promise<readonly string[]> {
-  const found = await lookup(hostname, { all: true, order: 'verbatim' });
-  return found.map(({ address }) => address);
 }

@@ -8,6 +8,7 @@ import type { LocalReply } from '../stream/local-reply.js';
 import type { Logger } from '../telemetry/logger.js';
 import { ClusterBalancing, type BalancingContext } from './cluster-balancing.js';
 import { CircuitBreaker } from './circuit-breaker.js';
+import { hostKeyOf } from './dns/dns-cache.js';
 import { HealthChecker } from './health/health-checker.js';
 import type { HealthProber } from './health/health-probe.js';
 import type { Host, LoadTracker } from './host.js';
@@ -32,6 +33,8 @@ export class Cluster implements UpstreamCluster {
   readonly #balancing: ClusterBalancing;
   #config: ClusterConfig;
   #endpoints: EndpointsConfig | undefined;
+  /** Of a dynamic forward proxy: hosts by `host:port`. */
+  #byName: ReadonlyMap<string, Host> | undefined;
   #availability: readonly PriorityAvailability[] | undefined;
   #outliers: OutlierDetector | undefined;
   #health: HealthChecker | undefined;
@@ -125,6 +128,7 @@ export class Cluster implements UpstreamCluster {
     const { removed, changed } = this.#hostSet.update(endpoints, this.#context.clock.now(), (host) => keeps && !host.checkFailed && host.config.healthCheck?.disabled !== true);
     for (const host of changed) closeTransports(host);
     for (const host of removed) if (host.activeRequests === 0) closeTransports(host);
+    if (this.#config.type.kind === 'dynamic-forward-proxy') this.#byName = new Map(this.hosts.map((host) => [host.config.logicalName ?? host.key, host]));
     this.#health?.sync(this.hosts, (host) => before.has(host));
     this.#settled ||= this.#health === undefined || this.#health.settled;
     this.#closeUnhealthy(this.hosts);
@@ -136,6 +140,7 @@ export class Cluster implements UpstreamCluster {
       if (Math.floor(this.#context.random() * denominator) < numerator) return dropOverload(category);
     }
     if (!this.#breaker.allows(context.priority)) return overflow();
+    if (this.#byName) return this.#named(context, this.#byName);
     return this.#choose(context, this.#balancing.picker) ?? this.#noHost(context);
   }
 
@@ -208,6 +213,13 @@ export class Cluster implements UpstreamCluster {
       }
     }
     return this.#pick(context, picker);
+  }
+
+  #named({ authority = '' }: ChooseContext, hosts: ReadonlyMap<string, Host>): Host | LocalReply {
+    const key = hostKeyOf(authority, this.#config.transportSockets.some(({ tls }) => tls !== undefined) ? 443 : 80);
+    const host = hosts.get(key);
+    if (!host) return noHealthyUpstream(`the address of ${key} is not known in ${this.name}`);
+    return host.available || host.degraded ? host : noHealthyUpstream(`${key} (${host.key}) of ${this.name} is ${host.ejected ? 'ejected' : 'unhealthy'}`);
   }
 
   /** Hosts that earlier attempts used, or that the retry's predicates are against: picked anew a few times, then taken after all. */

@@ -37,17 +37,17 @@ export class HostSet {
       const key = `${locality.region}/${locality.zone}/${locality.subZone}`;
       const hosts: Host[] = [];
       for (const endpoint of locality.endpoints) {
-        const address = hostKey(endpoint);
-        if (byKey.has(address)) continue;
-        const known = this.#byKey.get(address);
-        const host = known ?? new Host(this.#cluster, address, endpoint);
+        const place = placeKey(endpoint);
+        if (byKey.has(place)) continue;
+        const known = this.#byKey.get(place);
+        const host = known ?? new Host(this.#cluster, hostKey(endpoint), endpoint);
         if (!known || (!isUp(known.config) && isUp(endpoint))) host.availableSince = now;
         if (transportDiffers(host.config, endpoint)) changed.push(host);
         host.config = endpoint;
         host.leaving = false;
         host.priority = locality.priority;
         host.locality = key;
-        byKey.set(address, host);
+        byKey.set(place, host);
         hosts.push(host);
       }
       while (priorities.length <= locality.priority) priorities.push({ hosts: [], localities: [] });
@@ -56,24 +56,30 @@ export class HostSet {
       priority.localities.push({ key, weight: locality.weight, hosts });
     }
     for (const host of this.#all) {
-      if (byKey.has(host.key) || !keep(host)) continue;
+      const place = placeKey(host.config);
+      if (byKey.has(place) || !keep(host)) continue;
       host.leaving = true;
-      byKey.set(host.key, host);
+      byKey.set(place, host);
       while (priorities.length <= host.priority) priorities.push({ hosts: [], localities: [] });
       const priority = priorities[host.priority] as (typeof priorities)[number];
       priority.hosts.push(host);
-      const place = priority.localities.findIndex(({ key }) => key === host.locality);
+      const index = priority.localities.findIndex(({ key }) => key === host.locality);
       // A locality that is gone as a whole has no weight any more.
-      if (place === -1) priority.localities.push({ key: host.locality, weight: 0, hosts: [host] });
-      else priority.localities[place] = { ...(priority.localities[place] as LocalityHosts), hosts: [...(priority.localities[place] as LocalityHosts).hosts, host] };
+      if (index === -1) priority.localities.push({ key: host.locality, weight: 0, hosts: [host] });
+      else priority.localities[index] = { ...(priority.localities[index] as LocalityHosts), hosts: [...(priority.localities[index] as LocalityHosts).hosts, host] };
     }
-    const removed = this.#all.filter((host) => !byKey.has(host.key));
+    const removed = this.#all.filter((host) => byKey.get(placeKey(host.config)) !== host);
     for (const host of removed) host.removed = true;
     this.#byKey = byKey;
     this.#all = [...byKey.values()];
     this.#priorities = priorities;
     return { removed, changed };
   }
+}
+
+/** What a host is recognised by. */
+function placeKey(endpoint: EndpointConfig): string {
+  return endpoint.logicalName === undefined ? hostKey(endpoint) : `${endpoint.logicalName} ${hostKey(endpoint)}`;
 }
 
 /** `IP:port`, `[IPv6]:port` or the socket path. */

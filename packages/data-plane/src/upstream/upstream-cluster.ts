@@ -8,6 +8,8 @@ export type { HostCluster, RoutePriority } from './host.js';
 
 export interface ChooseContext extends PickContext {
   priority: RoutePriority;
+  /** As it is sent: whom a dynamic forward proxy goes to. */
+  authority?: string;
 }
 
 export interface UpstreamCluster extends HostCluster {

@@ -1,9 +1,12 @@
 // Where a cluster's endpoints come from: one file a type, one line in builtin.ts.
 import type { Clock } from '@weft/spiffe';
 import type { ClusterConfig, EndpointsConfig } from '../../resource/cluster-config.js';
+import type { EndpointPolicy } from '../../resource/endpoint-policy.js';
 import type { Logger } from '../../telemetry/logger.js';
 import type { ResourceType } from '../../xds/resource-type.js';
 import type { XdsClient } from '../../xds/xds-client.js';
+import type { DnsCaches } from '../dns/dns-cache.js';
+import type { Lookup } from '../dns/resolver.js';
 
 export interface EndpointSink {
   /** The whole new state; an empty one means: known to have none. */
@@ -17,8 +20,11 @@ export interface ClusterTypeContext {
   endpointType: ResourceType<EndpointsConfig>;
   clock: Clock;
   logger: Logger;
-  /** All addresses of a name. Rejects where the name has none. */
-  resolve(hostname: string): Promise<readonly string[]>;
+  random(): number;
+  lookup: Lookup;
+  /** Judges each address that a name resolved to. */
+  policy: EndpointPolicy;
+  dnsCaches: DnsCaches | undefined;
 }
 
 export interface ClusterType {

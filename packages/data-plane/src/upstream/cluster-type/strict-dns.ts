@@ -1,62 +1,70 @@
 import { isIP } from 'node:net';
-import type { Timer } from '@weft/spiffe';
-import type { EndpointConfig, EndpointsConfig } from '../../resource/cluster-config.js';
+import type { DnsConfig, EndpointConfig, EndpointsConfig } from '../../resource/cluster-config.js';
+import { RefreshedName } from '../dns/refreshed-name.js';
 import type { ClusterType } from './cluster-type.js';
 
-// Envoy's; also what keeps an unset rate from asking without pause.
-const defaultRefreshMs = 5000;
-
 /**
- * STRICT_DNS: every address of every name is a host. LOGICAL_DNS: the first address of the name only. Names are asked for
- * again after `dnsRefreshMs` (0: 5 s); one that cannot be resolved keeps the addresses it had.
+ * STRICT_DNS: every address of every name is a host. LOGICAL_DNS: the name is one host, with its first address and, while that does
+ * not answer, the others. Names are asked for again, each at its own rate; one that cannot be resolved keeps the addresses it had.
  */
 export const dns: ClusterType = {
   kinds: ['strict-dns', 'logical-dns'],
-  start({ name: clusterName, type }, sink, { clock, logger, resolve }) {
+  start({ name: clusterName, type }, sink, { clock, logger, lookup, random, policy }) {
     if (type.kind !== 'strict-dns' && type.kind !== 'logical-dns') throw new TypeError(`not a DNS cluster: ${clusterName}`);
-    const { assignment, dnsRefreshMs } = type;
+    const { assignment, dns: config, kind } = type;
     const names = new Set(assignment.localities.flatMap(({ endpoints }) => endpoints.map(({ address }) => address)).filter(isName));
     const known = new Map<string, readonly string[]>();
-    let timer: Timer | undefined;
-    let closed = false;
+    const unanswered = new Set(names);
     let last = '';
-
-    const refresh = async (): Promise<void> => {
-      await Promise.all([...names].map(async (name) => {
-        try {
-          const found = await resolve(name);
-          // The order of a name server's answer is random by design; sorted, an unchanged set is no update.
-          known.set(name, type.kind === 'logical-dns' ? found.slice(0, 1) : [...new Set(found)].sort());
-        } catch (error) {
-          logger.warn({ cluster: clusterName, name, reason: error instanceof Error ? error.message : String(error) }, 'a name of a cluster cannot be resolved');
-        }
-      }));
-      if (closed) return;
+    const answered = (name: string) => {
+      unanswered.delete(name);
       const state = JSON.stringify([...known]);
-      if (state !== last) {
-        last = state;
-        sink.onEndpoints(resolved(assignment, known));
-      }
-      if (names.size > 0) timer = clock.setTimeout(() => void refresh(), dnsRefreshMs > 0 ? dnsRefreshMs : defaultRefreshMs);
+      // The first state has all names in it, so that requests are not all sent to the quickest one's.
+      if (unanswered.size > 0 || state === last) return;
+      last = state;
+      sink.onEndpoints(resolved(assignment, known, kind));
     };
-    void refresh();
+    const refreshed = [...names].map((name) => new RefreshedName(name, {
+      clock, random, lookup, config,
+      onResolved({ addresses }) {
+        const allowed = addresses.filter((address) => {
+          const refusal = policy(address);
+          if (refusal !== undefined) logger.warn({ cluster: clusterName, name, address, reason: refusal }, 'an address of a name is left out');
+          return refusal === undefined;
+        });
+        // The order of a name server's answer is random by design; sorted, an unchanged set is no update.
+        known.set(name, kind === 'logical-dns' ? allowed : [...new Set(allowed)].sort());
+        answered(name);
+      },
+      onFailure(error) {
+        logger.warn({ cluster: clusterName, name, reason: error.message }, 'a name of a cluster cannot be resolved');
+        answered(name);
+      },
+    }));
+    if (names.size === 0) sink.onEndpoints(assignment);
     return {
       close() {
-        closed = true;
-        timer?.cancel();
+        for (const name of refreshed) name.close();
       },
     };
   },
 };
 
+export const defaultDns: DnsConfig = { family: 'auto', respectTtl: false, refreshMs: 5000 };
+
 function isName(address: string): boolean {
   return isIP(address) === 0 && !address.startsWith('/');
 }
 
-function resolved(assignment: EndpointsConfig, known: ReadonlyMap<string, readonly string[]>): EndpointsConfig {
-  const addresses = (endpoint: EndpointConfig): EndpointConfig[] =>
-    isName(endpoint.address)
-      ? (known.get(endpoint.address) ?? []).map((address) => ({ ...endpoint, address, hostname: endpoint.hostname || endpoint.address }))
-      : [endpoint];
+function resolved(assignment: EndpointsConfig, known: ReadonlyMap<string, readonly string[]>, kind: 'strict-dns' | 'logical-dns'): EndpointsConfig {
+  const addresses = (endpoint: EndpointConfig): EndpointConfig[] => {
+    if (!isName(endpoint.address)) return [endpoint];
+    const found = known.get(endpoint.address) ?? [];
+    const named = { ...endpoint, hostname: endpoint.hostname || endpoint.address };
+    if (kind === 'strict-dns') return found.map((address) => ({ ...named, address }));
+    const [first, ...others] = found;
+    if (first === undefined) return [];
+    return [{ ...named, address: first, ...(others.length > 0 && { additionalAddresses: others.map((address) => ({ address, port: endpoint.port })) }) }];
+  };
   return { ...assignment, localities: assignment.localities.map((locality) => ({ ...locality, endpoints: locality.endpoints.flatMap(addresses) })) };
 }

@@ -89,7 +89,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
 
   const prober = new TransportProber({ tls });
   const dnsCaches = new DnsCaches({ clock, random, logger, lookup: systemResolver, guard });
-  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers, prober, policy, dnsCaches, ownCluster: bootstrap.localClusterName === undefined ? undefined : { name: bootstrap.localClusterName, locality: bootstrap.node.locality },
+  const clusters = new ClusterManager({ xds, clusterType: types.cluster, endpointType: types.endpoints, clock, random, logger, loadBalancers: decoders.loadBalancers, prober, policy, dnsCaches, stats, ownCluster: bootstrap.localClusterName === undefined ? undefined : { name: bootstrap.localClusterName, locality: bootstrap.node.locality },
     loadReports: (host, periodMs, onReport) => (host.cluster.config.protocol === 'http2' ? followLoadReports(host, periodMs, { transport: grpcTransport, clock, onReport }) : { close: () => undefined }),
   });
   // Hosts keep their pools and channels, so these share theirs with the application's requests.

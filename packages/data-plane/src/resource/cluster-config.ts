@@ -18,6 +18,8 @@ export interface ClusterConfig {
   /** By priority; fields left out have Envoy's defaults (1024, 1024, 1024, 3). */
   thresholds: { default: ThresholdsConfig; high: ThresholdsConfig };
   maxRequestsPerConnection?: number;
+  /** To each host (`per_host_thresholds`), below max_connections. */
+  maxConnectionsPerHost?: number;
   /** Idle upstream connections close after this; 0 = never. Envoy's default is 1 h. */
   idleTimeoutMs: number;
   maxConnectionDurationMs?: number;
@@ -164,6 +166,8 @@ export interface ThresholdsConfig {
   maxPendingRequests: number;
   maxRequests: number;
   maxRetries: number;
+  /** Gauges tell how much of each limit is left. */
+  trackRemaining?: boolean;
   retryBudget?: { percent: number; minConcurrency: number };
 }
 

@@ -36,8 +36,10 @@ const fields = knownFields(
   // Names of statistics, buffers, how DNS is asked (the system's resolver decides), load reports (not sent yet).
   ['alt_stat_name', 'http_protocol_options', 'per_connection_buffer_limit_bytes', 'use_tcp_for_dns_lookups', 'wait_for_warm_on_init', 'cleanup_interval', 'protocol_selection', 'lrs_server', 'lrs_report_endpoint_metrics', 'track_timeout_budgets', 'track_cluster_stats', 'preconnect_policy', 'connection_pool_per_downstream_connection'],
 );
-const breakerFields = knownFields(CircuitBreakersSchema, ['thresholds']);
-const thresholdFields = knownFields(CircuitBreakers_ThresholdsSchema, ['priority', 'max_connections', 'max_pending_requests', 'max_requests', 'max_retries', 'retry_budget'], ['track_remaining', 'max_connection_pools']);
+const breakerFields = knownFields(CircuitBreakersSchema, ['thresholds', 'per_host_thresholds']);
+// Envoy, too, takes nothing else there.
+const perHostFields = knownFields(CircuitBreakers_ThresholdsSchema, ['priority', 'max_connections']);
+const thresholdFields = knownFields(CircuitBreakers_ThresholdsSchema, ['priority', 'max_connections', 'max_pending_requests', 'max_requests', 'max_retries', 'retry_budget', 'track_remaining'], ['max_connection_pools']);
 const budgetFields = knownFields(CircuitBreakers_Thresholds_RetryBudgetSchema, ['budget_percent', 'min_retry_concurrency']);
 const socketMatchFields = knownFields(Cluster_TransportSocketMatchSchema, ['name', 'match', 'transport_socket']);
 
@@ -79,6 +81,7 @@ function decodeCluster(cluster: Cluster, options: ClusterTypeOptions, report: Re
     connectTimeoutMs: durationMs(cluster.connectTimeout, 'connect_timeout', report, { positive: true }) ?? 5000,
     ...balancing,
     thresholds: decodeThresholds(cluster, report),
+    ...decodePerHost(cluster, report),
     ...decodeUpstreamProtocol(cluster, report),
     ...decodeConnections(cluster, report),
     transportSockets,
@@ -164,6 +167,14 @@ function decodeThresholds({ circuitBreakers }: Cluster, report: Report): Cluster
   return { default: of(RoutingPriority.DEFAULT), high: of(RoutingPriority.HIGH) };
 }
 
+function decodePerHost({ circuitBreakers }: Cluster, report: Report): Pick<ClusterConfig, 'maxConnectionsPerHost'> {
+  const thresholds = circuitBreakers?.perHostThresholds ?? [];
+  thresholds.forEach((entry, i) => report.check(perHostFields, entry, `circuit_breakers.per_host_thresholds[${i}]`));
+  const maxConnections = thresholds.find(({ priority }) => priority === RoutingPriority.DEFAULT)?.maxConnections;
+  if (maxConnections === 0) report.add('circuit_breakers.per_host_thresholds', 'max_connections must be 1 or more');
+  return maxConnections === undefined ? {} : { maxConnectionsPerHost: maxConnections };
+}
+
 function decodePriority(thresholds: CircuitBreakers_Thresholds | undefined, path: string, report: Report): ThresholdsConfig {
   if (thresholds) report.check(thresholdFields, thresholds, path);
   const budget = thresholds?.retryBudget;
@@ -175,6 +186,7 @@ function decodePriority(thresholds: CircuitBreakers_Thresholds | undefined, path
     maxPendingRequests: thresholds?.maxPendingRequests ?? 1024,
     maxRequests: thresholds?.maxRequests ?? 1024,
     maxRetries: thresholds?.maxRetries ?? 3,
+    ...(thresholds?.trackRemaining && { trackRemaining: true }),
     ...(budget && { retryBudget: { percent, minConcurrency: budget.minRetryConcurrency ?? 3 } }),
   };
 }

@@ -55,8 +55,8 @@ interface PoolSettings {
 function settingsOf(cluster: ClusterConfig, endpoint: EndpointConfig): PoolSettings {
   const security = allowedSecurity(cluster, endpoint);
   const tls = security.kind === 'tls' ? { config: security.config, ...security.expected } : undefined;
-  const { protocol, connectTimeoutMs, tcpKeepAliveMs, http2KeepAlive, happyEyeballs, sourceAddresses, idleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, thresholds } = cluster;
-  const key = JSON.stringify([endpoint.address, endpoint.port, endpoint.additionalAddresses, security.proxyProtocol, tls, tcpKeepAliveMs, http2KeepAlive, happyEyeballs, sourceAddresses, protocol, connectTimeoutMs, idleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, thresholds.default.maxConnections]);
+  const { protocol, connectTimeoutMs, tcpKeepAliveMs, http2KeepAlive, happyEyeballs, sourceAddresses, maxConnectionsPerHost, idleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, thresholds } = cluster;
+  const key = JSON.stringify([endpoint.address, endpoint.port, endpoint.additionalAddresses, security.proxyProtocol, tls, tcpKeepAliveMs, http2KeepAlive, happyEyeballs, sourceAddresses, maxConnectionsPerHost, protocol, connectTimeoutMs, idleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, thresholds.default.maxConnections]);
   return { key, tls, proxyProtocol: security.proxyProtocol };
 }
 
@@ -153,7 +153,7 @@ function poolOptions({ tls, proxyProtocol }: PoolSettings, endpoint: EndpointCon
   const plainH2 = h2 && tls === undefined;
   const maxAge = cluster.maxConnectionDurationMs;
   return {
-    connections: cluster.thresholds.default.maxConnections,
+    connections: Math.min(cluster.thresholds.default.maxConnections, cluster.maxConnectionsPerHost ?? Infinity),
     pipelining: 1,
     allowH2: h2,
     ...(plainH2 && { useH2c: true }),

@@ -4,7 +4,9 @@ import type { PriorityAvailability } from '../load-balancing/panic.js';
 import { choosePriority, priorityLoad, type PriorityLoad } from '../load-balancing/priority-load.js';
 import type { ClusterConfig } from '../resource/cluster-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
+import type { Stats } from '../telemetry/stats.js';
 import { CircuitBreaker } from './circuit-breaker.js';
+import { ClusterStats } from './cluster-stats.js';
 import type { Cluster } from './cluster.js';
 import type { Host } from './host.js';
 import type { AttemptOutcome, ChooseContext, RoutePriority, UpstreamCluster } from './upstream-cluster.js';
@@ -26,11 +28,11 @@ export class AggregateCluster implements UpstreamCluster {
   #members: readonly Cluster[] = [];
   #linearized: Linearized | undefined;
 
-  constructor(config: ClusterConfig, { random }: { random(): number }) {
+  constructor(config: ClusterConfig, { random, stats }: { random(): number; stats?: Stats }) {
     this.name = config.name;
     this.#config = config;
     this.#random = random;
-    this.#breaker = new CircuitBreaker(config);
+    this.#breaker = new CircuitBreaker(config, new ClusterStats(stats, config.name));
   }
 
   get config(): ClusterConfig {

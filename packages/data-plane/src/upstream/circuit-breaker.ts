@@ -1,5 +1,6 @@
 // Envoy's circuit breakers: limits on what one cluster may have going at a time, by route priority.
 import type { ClusterConfig, ThresholdsConfig } from '../resource/cluster-config.js';
+import type { ClusterStats } from './cluster-stats.js';
 import type { RoutePriority } from './upstream-cluster.js';
 
 interface Counts {
@@ -7,19 +8,25 @@ interface Counts {
   retries: number;
 }
 
+type Limits = Pick<ClusterConfig, 'thresholds' | 'protocol'>;
+
 export class CircuitBreaker {
   readonly #counts: Record<RoutePriority, Counts> = { default: { requests: 0, retries: 0 }, high: { requests: 0, retries: 0 } };
+  readonly #stats: ClusterStats | undefined;
   #thresholds: ClusterConfig['thresholds'];
   #queues: boolean;
 
-  constructor(config: Pick<ClusterConfig, 'thresholds' | 'protocol'>) {
+  constructor(config: Limits, stats?: ClusterStats) {
+    this.#stats = stats;
     this.#thresholds = config.thresholds;
     this.#queues = config.protocol !== 'http2';
+    this.#show();
   }
 
-  update(config: Pick<ClusterConfig, 'thresholds' | 'protocol'>): void {
+  update(config: Limits): void {
     this.#thresholds = config.thresholds;
     this.#queues = config.protocol !== 'http2';
+    this.#show();
   }
 
   /** Requests that run or wait. */
@@ -32,29 +39,58 @@ export class CircuitBreaker {
    * max_connections waits, and max_pending_requests may wait.
    */
   allows(priority: RoutePriority): boolean {
-    const { requests } = this.#counts[priority];
-    const limits = this.#thresholds[priority];
-    return requests < limits.maxRequests && (!this.#queues || requests < limits.maxConnections + limits.maxPendingRequests);
+    const allowed = this.#counts[priority].requests < this.#most(priority);
+    if (!allowed) this.#stats?.count('upstream_rq_pending_overflow');
+    return allowed;
   }
 
   begin(priority: RoutePriority): void {
-    this.#counts[priority].requests++;
+    const requests = ++this.#counts[priority].requests;
+    if (requests === this.#most(priority)) this.#stats?.gauge(`circuit_breakers_${priority}_rq_open`, 1);
+    if (this.#thresholds[priority].trackRemaining) this.#showRemaining(priority);
   }
 
   end(priority: RoutePriority): void {
-    this.#counts[priority].requests--;
+    const requests = --this.#counts[priority].requests;
+    if (requests === this.#most(priority) - 1) this.#stats?.gauge(`circuit_breakers_${priority}_rq_open`, 0);
+    if (this.#thresholds[priority].trackRemaining) this.#showRemaining(priority);
   }
 
   /** False: overflow, nothing taken. */
   beginRetry(priority: RoutePriority): boolean {
     const counts = this.#counts[priority];
-    if (counts.retries >= maxRetries(this.#thresholds[priority], counts.requests)) return false;
+    if (counts.retries >= maxRetries(this.#thresholds[priority], counts.requests)) {
+      this.#stats?.count('upstream_rq_retry_overflow');
+      return false;
+    }
     counts.retries++;
+    if (this.#thresholds[priority].trackRemaining) this.#showRemaining(priority);
     return true;
   }
 
   endRetry(priority: RoutePriority): void {
     this.#counts[priority].retries--;
+    if (this.#thresholds[priority].trackRemaining) this.#showRemaining(priority);
+  }
+
+  /** So many requests may run or wait. */
+  #most(priority: RoutePriority): number {
+    const { maxRequests, maxConnections, maxPendingRequests } = this.#thresholds[priority];
+    return this.#queues ? Math.min(maxRequests, maxConnections + maxPendingRequests) : maxRequests;
+  }
+
+  #show(): void {
+    if (!this.#stats) return;
+    for (const priority of ['default', 'high'] as const) {
+      this.#stats.gauge(`circuit_breakers_${priority}_rq_open`, this.#counts[priority].requests >= this.#most(priority) ? 1 : 0);
+      if (this.#thresholds[priority].trackRemaining) this.#showRemaining(priority);
+    }
+  }
+
+  #showRemaining(priority: RoutePriority): void {
+    const { requests, retries } = this.#counts[priority];
+    this.#stats?.gauge(`circuit_breakers_${priority}_remaining_rq`, Math.max(0, this.#most(priority) - requests));
+    this.#stats?.gauge(`circuit_breakers_${priority}_remaining_retries`, Math.max(0, maxRetries(this.#thresholds[priority], requests) - retries));
   }
 }
 

@@ -5,6 +5,7 @@ import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
 import type { ClusterConfig, EndpointsConfig } from '../resource/cluster-config.js';
 import type { EndpointPolicy } from '../resource/endpoint-policy.js';
 import type { Logger } from '../telemetry/logger.js';
+import type { Stats } from '../telemetry/stats.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { Subscription, XdsClient } from '../xds/xds-client.js';
 import { AggregateCluster } from './aggregate-cluster.js';
@@ -30,6 +31,8 @@ export interface ClusterManagerOptions {
   logger: Logger;
   /** How hosts are asked whether they are well. */
   prober?: HealthProber;
+  /** Where clusters count. */
+  stats?: Stats;
   /** The same that `clusterType` parses with. */
   loadBalancers: readonly LoadBalancerFactory[];
   /** The cluster that this process is a host of, and where it is: for zone-aware routing. */

@@ -6,8 +6,10 @@ import { availabilityOf, type PriorityHosts } from '../load-balancing/priority-p
 import type { ClusterConfig, EndpointsConfig, HealthStatus } from '../resource/cluster-config.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import type { Logger } from '../telemetry/logger.js';
+import type { Stats } from '../telemetry/stats.js';
 import { ClusterBalancing, type BalancingContext } from './cluster-balancing.js';
 import { CircuitBreaker } from './circuit-breaker.js';
+import { ClusterStats } from './cluster-stats.js';
 import { hostKeyOf } from './dns/dns-cache.js';
 import { HealthChecker } from './health/health-checker.js';
 import type { HealthProber } from './health/health-probe.js';
@@ -21,6 +23,8 @@ export interface ClusterContext extends BalancingContext {
   logger: Logger;
   /** How hosts are asked whether they are well; without it health checks are not made and hosts count as healthy (tests). */
   prober?: HealthProber;
+  /** Where clusters count; absent in tests. */
+  stats?: Stats;
 }
 
 const usableStatuses: readonly HealthStatus[] = ['unknown', 'healthy', 'degraded'];
@@ -29,6 +33,7 @@ export class Cluster implements UpstreamCluster {
   readonly name: string;
   readonly #context: ClusterContext;
   readonly #hostSet: HostSet;
+  readonly #stats: ClusterStats;
   readonly #breaker: CircuitBreaker;
   readonly #balancing: ClusterBalancing;
   #config: ClusterConfig;
@@ -52,7 +57,8 @@ export class Cluster implements UpstreamCluster {
     this.#config = config;
     this.#context = context;
     this.#hostSet = new HostSet(this);
-    this.#breaker = new CircuitBreaker(config);
+    this.#stats = new ClusterStats(context.stats, config.name);
+    this.#breaker = new CircuitBreaker(config, this.#stats);
     this.#balancing = new ClusterBalancing(this, config, context);
     this.#outliers = this.#makeOutliers();
     this.#health = this.#makeHealthChecker();
@@ -258,6 +264,7 @@ export class Cluster implements UpstreamCluster {
     return new OutlierDetector({
       clusterName: this.name,
       config: outlierDetection,
+      stats: this.#stats,
       clock: this.#context.clock,
       random: this.#context.random,
       logger: this.#context.logger,
@@ -274,7 +281,7 @@ export class Cluster implements UpstreamCluster {
     const { clock, logger, random, prober } = this.#context;
     if (!healthCheck || !prober) return undefined;
     return new HealthChecker({
-      clusterName: this.name, config: healthCheck, ignoreNewHosts: ignoreNewHostsUntilFirstHc === true, clock, logger, prober, random,
+      clusterName: this.name, config: healthCheck, ignoreNewHosts: ignoreNewHostsUntilFirstHc === true, stats: this.#stats, clock, logger, prober, random,
       hadTraffic: () => this.#hadTraffic,
       onResult: (host, healthy, changed) => this.#onHealth(host, healthy, changed),
       onFirstRound: () => {
@@ -313,8 +320,8 @@ function closeTransports(host: Host): void {
 }
 
 function transportSettings(config: ClusterConfig): unknown {
-  const { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, http2KeepAlive, tcpKeepAliveMs, happyEyeballs, sourceAddresses, thresholds } = config;
-  return { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, http2KeepAlive, tcpKeepAliveMs, happyEyeballs, sourceAddresses, maxConnections: thresholds.default.maxConnections };
+  const { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, http2KeepAlive, tcpKeepAliveMs, happyEyeballs, sourceAddresses, maxConnectionsPerHost, thresholds } = config;
+  return { transportSockets, protocol, connectTimeoutMs, maxRequestsPerConnection, idleTimeoutMs, maxConnectionDurationMs, maxConcurrentStreams, http2KeepAlive, tcpKeepAliveMs, happyEyeballs, sourceAddresses, maxConnectionsPerHost, maxConnections: thresholds.default.maxConnections };
 }
 
 function healthSettings({ healthCheck, ignoreNewHostsUntilFirstHc }: ClusterConfig): unknown {

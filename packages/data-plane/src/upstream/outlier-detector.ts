@@ -3,6 +3,7 @@ import type { Clock, Timer } from '@weft/spiffe';
 import type { OutlierDetectionConfig } from '../resource/cluster-config.js';
 import { httpStatusOfGrpc } from '../stream/grpc-http-status.js';
 import type { Logger } from '../telemetry/logger.js';
+import type { ClusterStats } from './cluster-stats.js';
 import type { Host } from './host.js';
 import { consecutive } from './outlier/consecutive.js';
 import type { AttemptResult, OutlierCriterion } from './outlier/outlier-criterion.js';
@@ -46,6 +47,7 @@ interface Ejection {
 export interface OutlierDetectorOptions {
   clusterName: string;
   config: OutlierDetectionConfig;
+  stats: ClusterStats;
   clock: Clock;
   random(): number;
   logger: Logger;
@@ -90,6 +92,7 @@ export class OutlierDetector {
     this.#timer?.cancel();
     const ejected = this.#options.hosts().filter((host) => host.ejected);
     for (const host of ejected) host.ejected = false;
+    this.#showActive();
     if (ejected.length > 0) this.#options.onChange(ejected);
   }
 
@@ -124,22 +127,36 @@ export class OutlierDetector {
 
   #uneject(host: Host, message: string): void {
     host.ejected = false;
+    this.#showActive();
     for (const criterion of this.#criteria) criterion.reset(host);
     this.#options.logger.info({ cluster: this.#options.clusterName, host: host.key }, message);
   }
 
   #eject(host: Host, criterion: OutlierCriterion): boolean {
     const { baseEjectionTimeMs, maxEjectionTimeMs, maxEjectionTimeJitterMs } = this.#config;
-    if (host.ejected || host.removed || !this.#mayEject()) return false;
+    if (host.ejected || host.removed) return false;
+    const { stats } = this.#options;
+    stats.count(`outlier_detection_ejections_detected_${criterion.name}`);
+    if (!this.#mayEject()) {
+      stats.count('outlier_detection_ejections_overflow');
+      return false;
+    }
     if (Math.floor(this.#options.random() * 100) >= criterion.enforcing) return false;
+    stats.count(`outlier_detection_ejections_enforced_${criterion.name}`);
+    stats.count('outlier_detection_ejections_enforced_total');
     let ejection = this.#ejections.get(host);
     if (!ejection) this.#ejections.set(host, (ejection = { multiplier: 0, until: 0 }));
     if (ejection.multiplier * baseEjectionTimeMs < maxEjectionTimeMs + baseEjectionTimeMs) ejection.multiplier++;
     const duration = Math.min(ejection.multiplier * baseEjectionTimeMs, Math.max(baseEjectionTimeMs, maxEjectionTimeMs));
     ejection.until = this.#options.clock.now() + duration + Math.floor(this.#options.random() * (maxEjectionTimeJitterMs + 1));
     host.ejected = true;
+    this.#showActive();
     this.#options.logger.warn({ cluster: this.#options.clusterName, host: host.key, reason: criterion.name, forMs: duration }, 'host ejected');
     return true;
+  }
+
+  #showActive(): void {
+    this.#options.stats.gauge('outlier_detection_ejections_active', this.#options.hosts().filter((host) => host.ejected).length);
   }
 
   /** Counted over all priorities. With Envoy's default of 10 % nothing is ejected below ten hosts unless one always may be. */
@@ -169,11 +186,12 @@ function criteria(config: Required<OutlierDetectionConfig>): OutlierCriterion[] 
   if (split) {
     all.push(
       consecutive({ name: 'consecutive_local_origin_failure', threshold: config.consecutiveLocalOriginFailure, enforcing: config.enforcingConsecutiveLocalOriginFailure, judge: local }),
-      successRate({ name: 'success_rate_local_origin', enforcing: config.enforcingLocalOriginSuccessRate, judge: local, ...rate }),
-      failurePercentage({ name: 'failure_percentage_local_origin', enforcing: config.enforcingFailurePercentageLocalOrigin, judge: local, ...failures }),
+      successRate({ name: 'local_origin_success_rate', enforcing: config.enforcingLocalOriginSuccessRate, judge: local, ...rate }),
+      failurePercentage({ name: 'local_origin_failure_percentage', enforcing: config.enforcingFailurePercentageLocalOrigin, judge: local, ...failures }),
     );
   }
-  return all.filter(({ enforcing }) => enforcing > 0);
+  // What is not enforced is only worth counting where that is cheap.
+  return all.filter(({ enforcing, onInterval }) => enforcing > 0 || onInterval === undefined);
 }
 
 function resultOf({ status, grpcStatus, failure }: AttemptOutcome): AttemptResult | undefined {

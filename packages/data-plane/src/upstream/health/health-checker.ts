@@ -2,6 +2,7 @@
 import type { Clock } from '@weft/spiffe';
 import type { HealthCheckConfig } from '../../resource/cluster-config.js';
 import type { Logger } from '../../telemetry/logger.js';
+import type { ClusterStats } from '../cluster-stats.js';
 import type { Host } from '../host.js';
 import type { HealthProber, ProbeResult } from './health-probe.js';
 import { HealthSession, type HealthTransition } from './health-session.js';
@@ -14,6 +15,7 @@ export interface HealthCheckerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly prober: HealthProber;
+  readonly stats: ClusterStats;
   random(): number;
   hadTraffic(): boolean;
   /** A check ended; `changed`: the host's health is another. */
@@ -77,6 +79,11 @@ export class HealthChecker {
 
   #onResult(host: Host, result: ProbeResult, transition: HealthTransition, first: boolean): void {
     this.#log(host, result, transition, first);
+    const { stats } = this.#options;
+    stats.count('health_check_attempt');
+    stats.count(result.healthy ? 'health_check_success' : 'health_check_failure');
+    if (!result.healthy && result.network) stats.count('health_check_network_failure');
+    stats.gauge('health_check_healthy', [...this.#sessions.keys()].filter((checked) => !checked.checkFailed).length);
     this.#options.onResult(host, result.healthy, transition === 'changed');
     if (this.#waiting?.delete(host) && this.#waiting.size === 0) this.#options.onFirstRound();
   }

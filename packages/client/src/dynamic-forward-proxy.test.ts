@@ -2,8 +2,6 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { credentials, makeGenericClientConstructor, type Client } from '@grpc/grpc-js';
-import { packAny } from '@weft/xds-api';
-import { DynamicForwardProxyFilterConfigSchema, DynamicForwardProxyPerRouteConfigSchema } from '@weft/xds-api/cluster';
 import { systemClock } from '@weft/spiffe';
 import { afterEach, expect, test } from 'vitest';
 import { dynamicForwardProxyFilter } from '../../data-plane/src/filter/http/dynamic-forward-proxy.js';
@@ -20,16 +18,15 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-const filterConfig = dynamicForwardProxyFilter.parse('', packAny(DynamicForwardProxyFilterConfigSchema, { implementationSpecifier: { case: 'dnsCacheConfig', value: { name: 'dns' } } } as never).value) as { cache: DnsCacheConfig };
+const cache: DnsCacheConfig = { name: 'dns', dns: { family: 'v4-only', respectTtl: false, refreshMs: 60_000 }, hostTtlMs: 300_000, maxHosts: 1024, maxPending: 1024, queryTimeoutMs: 5000, preresolve: [] };
 
 /** `names` by address; every one may be dialled that is in `allow`. */
-function mesh(names: Record<string, string[]>, { allow = ['127.0.0.0/8'], override }: { allow?: string[]; override?: object } = {}): HandMadeMesh {
+function mesh(names: Record<string, string[]>, { allow = ['127.0.0.0/8'], override }: { allow?: string[]; override?: { literal?: string; header?: string } } = {}): HandMadeMesh {
   const lookup = (name: string) => (names[name] ? Promise.resolve({ addresses: names[name] }) : Promise.reject(new Error(`${name} is not known`)));
   const dnsCaches = new DnsCaches({ clock: systemClock, random: Math.random, lookup, logger: silent, guard: forwardProxyGuard(allow) });
   const made = new HandMadeMesh({ filterContext: { dnsCaches } });
-  const filters = [{ name: 'dfp', factory: dynamicForwardProxyFilter, config: filterConfig, disabled: false }];
-  const parsed = override && dynamicForwardProxyFilter.parseOverride!('', packAny(DynamicForwardProxyPerRouteConfigSchema, override as never).value);
-  made.add('proxy', { ports: [], cluster: { type: { kind: 'dynamic-forward-proxy', cache: filterConfig.cache } }, filters, routes: [{ ...route({ cluster: 'outbound|80||proxy' }), filterOverrides: new Map(parsed ? [['dfp', parsed]] : []) }] });
+  const filters = [{ name: 'dfp', factory: dynamicForwardProxyFilter, config: { cache }, disabled: false }];
+  made.add('proxy', { ports: [], cluster: { type: { kind: 'dynamic-forward-proxy', cache } }, filters, routes: [{ ...route({ cluster: 'outbound|80||proxy' }), filterOverrides: new Map(override ? [['dfp', override]] : []) }] });
   const cluster = made.clusters.get('proxy')!;
   const source = dynamicForwardProxy.start(cluster.config, { onEndpoints: (endpoints) => cluster.setEndpoints(endpoints), onError: () => undefined }, { dnsCaches } as ClusterTypeContext);
   cleanups.push(() => { source.close(); dnsCaches.close(); return made.close(); });
@@ -75,15 +72,15 @@ test('a name that cannot be resolved, or leads into the process\'s own network, 
 test('a route may name the host itself, or the header that does', async () => {
   const { port, seen } = await server();
   const names = { 'a.example': ['127.0.0.1'] };
-  await (await get(mesh(names, { override: { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: `a.example:${port}` } } }), 'x.example')).body.text();
-  await (await get(mesh(names, { override: { hostRewriteSpecifier: { case: 'hostRewriteHeader', value: 'X-To' } } }), 'x.example', { 'x-to': `a.example:${port}` })).body.text();
+  await (await get(mesh(names, { override: { literal: `a.example:${port}` } }), 'x.example')).body.text();
+  await (await get(mesh(names, { override: { header: 'x-to' } }), 'x.example', { 'x-to': `a.example:${port}` })).body.text();
   expect(seen.map(({ headers }) => headers.host)).toEqual([`a.example:${port}`, `a.example:${port}`]);
 });
 
 test('gRPC goes there too', async () => {
   const echo = await echoServer();
   cleanups.push(() => echo.close());
-  const made = mesh({ 'a.example': ['127.0.0.1'] }, { override: { hostRewriteSpecifier: { case: 'hostRewriteLiteral', value: `a.example:${echo.port}` } } });
+  const made = mesh({ 'a.example': ['127.0.0.1'] }, { override: { literal: `a.example:${echo.port}` } });
   const EchoClient = makeGenericClientConstructor(echoService, 'Echo');
   const client = new EchoClient('xds:///proxy:80', credentials.createInsecure(), made.client.grpc()) as unknown as Client & { Unary(message: Buffer, done: (error: Error | null, answer: Buffer) => void): void };
   cleanups.push(() => client.close());

@@ -22,7 +22,7 @@ export { Drain } from './inbound/drain.js';
 export { InboundListener, InboundListeners, type InboundListenersOptions, type ListenAddress } from './inbound/inbound-listeners.js';
 export type { ConnectionInfo, InboundBodies, InboundStream } from './inbound/inbound-port.js';
 export type { FilterChainRuntime, InboundTlsMode } from './inbound/inbound-snapshot.js';
-export { addressText, connectionInfo } from './inbound/peer-identity.js';
+export { addressText, connectionInfo, type ProxiedAddresses } from './inbound/peer-identity.js';
 export type { Runtime } from './runtime.js';
 export type { RouterSpelling } from './stream/stream-info.js';
 export { prometheusText } from './telemetry/prometheus.js';

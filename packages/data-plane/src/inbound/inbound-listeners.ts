@@ -125,6 +125,10 @@ export class InboundListener {
     return this.#snapshot?.tlsMode ?? 'unknown';
   }
 
+  get proxyProtocol(): ListenerConfig['proxyProtocol'] {
+    return this.#snapshot?.config.proxyProtocol;
+  }
+
   get requireClientCertificate(): boolean {
     return this.#snapshot?.requireClientCertificate ?? true;
   }

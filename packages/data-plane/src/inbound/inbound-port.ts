@@ -8,6 +8,8 @@ import type { PeerIdentity, StreamInfo } from '../stream/stream-info.js';
 export interface ConnectionInfo {
   remoteAddress: string;
   remotePort: number;
+  /** The peer itself as `IP:port`, where a PROXY protocol header told of another. */
+  directRemote?: string;
   localAddress: string;
   localPort: number;
   /** Both ends as `IP:port`, made once per connection where the adapter does. */

@@ -243,6 +243,7 @@ class InboundInfo implements StreamInfo {
   peerWorkload?: WorkloadInfo;
   peer?: PeerIdentity;
   downstreamRemoteAddress: string;
+  downstreamDirectRemoteAddress?: string;
   downstreamLocalAddress: string;
   mutualTls: boolean;
   requestedServerName: string;
@@ -258,6 +259,7 @@ class InboundInfo implements StreamInfo {
     this.httpVersion = httpVersion;
     this.downstreamRemoteAddress = connection.remote ?? addressText(connection.remoteAddress, connection.remotePort);
     this.downstreamLocalAddress = connection.local ?? addressText(connection.localAddress, connection.localPort);
+    if (connection.directRemote !== undefined) this.downstreamDirectRemoteAddress = connection.directRemote;
     this.mutualTls = connection.mutualTls;
     this.requestedServerName = connection.requestedServerName;
     if (chain.destination) this.destination = chain.destination;

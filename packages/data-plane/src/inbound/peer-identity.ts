@@ -3,15 +3,24 @@ import { TLSSocket } from 'node:tls';
 import { peerIdentity } from '@weft/spiffe';
 import type { ConnectionInfo } from './inbound-port.js';
 
+/** Both ends as a PROXY protocol header tells them. */
+export interface ProxiedAddresses {
+  remoteAddress: string;
+  remotePort: number;
+  localAddress: string;
+  localPort: number;
+}
+
 /**
  * What is known of a connection: once, after the handshake. Who the peer is comes from its certificate alone.
  * @throws where the certificate does not verify; the socket is destroyed then.
  */
-export function connectionInfo(socket: Socket): ConnectionInfo {
+export function connectionInfo(socket: Socket, proxied?: ProxiedAddresses): ConnectionInfo {
   const secure = socket instanceof TLSSocket ? socket : undefined;
   const peer = secure && peerIdentity(secure);
-  const [remoteAddress, remotePort] = [plainAddress(socket.remoteAddress), socket.remotePort ?? 0];
-  const [localAddress, localPort] = [plainAddress(socket.localAddress), socket.localPort ?? 0];
+  const direct = plainAddress(socket.remoteAddress);
+  const [remoteAddress, remotePort] = proxied ? [plainAddress(proxied.remoteAddress), proxied.remotePort] : [direct, socket.remotePort ?? 0];
+  const [localAddress, localPort] = proxied ? [plainAddress(proxied.localAddress), proxied.localPort] : [plainAddress(socket.localAddress), socket.localPort ?? 0];
   return {
     remoteAddress,
     remotePort,
@@ -19,6 +28,7 @@ export function connectionInfo(socket: Socket): ConnectionInfo {
     localPort,
     remote: addressText(remoteAddress, remotePort),
     local: addressText(localAddress, localPort),
+    ...(proxied && { directRemote: addressText(direct, socket.remotePort ?? 0) }),
     ...(peer && { peer }),
     tls: secure !== undefined,
     mutualTls: peer !== undefined,

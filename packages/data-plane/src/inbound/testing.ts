@@ -58,6 +58,7 @@ export class FakeXds implements XdsClient {
 
 export interface TestListener {
   mode?: 'strict' | 'permissive' | 'disable';
+  proxyProtocol?: ListenerConfig['proxyProtocol'];
   /** RBAC filters in order. */
   rbac?: readonly RbacConfig[];
   filters?: readonly HttpFilterConfig[];
@@ -65,7 +66,7 @@ export interface TestListener {
   http?: Partial<HttpConnectionManagerConfig>;
 }
 
-export function testListener({ mode = 'disable', rbac = [], filters = [], action = { kind: 'non-forwarding' }, http = {} }: TestListener = {}): ListenerConfig {
+export function testListener({ mode = 'disable', proxyProtocol, rbac = [], filters = [], action = { kind: 'non-forwarding' }, http = {} }: TestListener = {}): ListenerConfig {
   const httpFilters = [...rbac.map((config, index) => ({ name: `rbac-${index}`, factory: rbacFilter, config: { rules: new RbacEngine(config), statPrefix: '', shadowStatPrefix: '' }, disabled: false }) as unknown as HttpFilterConfig), ...filters];
   const connectionManager: HttpConnectionManagerConfig = {
     statPrefix: 'inbound',
@@ -89,6 +90,7 @@ export function testListener({ mode = 'disable', rbac = [], filters = [], action
   });
   return {
     name: 'inbound',
+    ...(proxyProtocol && { proxyProtocol }),
     filterChains: [...(mode !== 'disable' ? [chain('tls')] : []), ...(mode !== 'strict' ? [chain('raw_buffer')] : [])],
     services: [{ host: 'payments.shop.svc.cluster.local', name: 'payments', namespace: 'shop' }],
     workload: { name: 'payments-v1', namespace: 'shop', canonicalService: 'payments', canonicalRevision: 'v1', cluster: 'Kubernetes' },

@@ -2,7 +2,7 @@
 import type { HttpFilterFactory } from '../filter/http-filter.js';
 import type { DestinationService, WorkloadInfo } from '../stream/stream-info.js';
 import type { RouteConfigurationConfig, UpgradesConfig } from './route-config.js';
-import type { DownstreamTlsConfig } from './tls-config.js';
+import type { DownstreamTlsConfig, ProxyProtocolVersion } from './tls-config.js';
 
 export interface ListenerConfig {
   name: string;
@@ -10,11 +10,19 @@ export interface ListenerConfig {
   api?: HttpConnectionManagerConfig;
   /** Server listeners. */
   address?: { host: string; port: number };
+  /** Connections begin with a PROXY protocol header that says who they come from. */
+  proxyProtocol?: ListenerProxyProtocolConfig;
   filterChains: readonly FilterChainConfig[];
   defaultFilterChain?: FilterChainConfig;
   /** From filter_metadata.istio. */
   services: readonly DestinationService[];
   workload?: WorkloadInfo;
+}
+
+export interface ListenerProxyProtocolConfig {
+  /** Connections may also come without one. */
+  optional: boolean;
+  versions: readonly ProxyProtocolVersion[];
 }
 
 export interface FilterChainConfig {

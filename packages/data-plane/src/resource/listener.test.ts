@@ -1,7 +1,7 @@
 import { packAny } from '@weft/xds-api';
 import { RBACFilterSchema } from '@weft/xds-api/filter-rbac';
 import { HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, RouterSchema } from '@weft/xds-api/http';
-import { ListenerSchema } from '@weft/xds-api/listener';
+import { ListenerSchema, ProxyProtocolSchema } from '@weft/xds-api/listener';
 import { TypedStructSchema } from '@weft/xds-api/typed-struct';
 import { describe, expect, it } from 'vitest';
 import type { HttpFilterFactory } from '../filter/http-filter.js';
@@ -105,6 +105,8 @@ describe('server listeners', () => {
     ['without filter chains', serverListener({ filterChains: [] }), 'filter_chains: must not be empty'],
     ['without an address', serverListener({ address: {} }), 'address: socket_address is required'],
     ['with use_original_dst', serverListener({ useOriginalDst: true }), 'use_original_dst: not supported'],
+    ['with a PROXY protocol of which nothing is left', serverListener({ listenerFilters: [{ name: 'p', configType: { case: 'typedConfig', value: packAny(ProxyProtocolSchema, { disallowedVersions: [0, 1], rules: [{}] } as never) } }] }), 'listener_filters[0].typed_config.disallowed_versions: must leave a version'],
+    ['with rules for TLVs', serverListener({ listenerFilters: [{ name: 'p', configType: { case: 'typedConfig', value: packAny(ProxyProtocolSchema, { rules: [{}] } as never) } }] }), 'listener_filters[0].typed_config.rules: not supported'],
     ['with listener filters', serverListener({ listenerFilters: [{ name: 'proxy_protocol' }] }), 'listener_filters[0]: not supported'],
     ['with two network filters', serverListener({ filterChains: [chain({ filters: [{ name: 'a', configType: { case: 'typedConfig', value: manager() } }, { name: 'b' }] })] }), 'filter_chains[0].filters: must be one HttpConnectionManager, are 2 filters'],
     ['with two chains for the same connections', serverListener({ filterChains: [chain({ filterChainMatch: {} }), chain()] }), 'filter_chains[1].filter_chain_match: the same as that of an earlier filter chain'],
@@ -113,6 +115,12 @@ describe('server listeners', () => {
     ['that believe the certificates others forward', serverListener({ filterChains: [chain({ filters: [{ name: 'h', configType: { case: 'typedConfig', value: manager({ forwardClientCertDetails: ForwardClientCert.ALWAYS_FORWARD_ONLY }) } }] })] }), 'filter_chains[0].filters[0].typed_config.forward_client_cert_details: only SANITIZE and SANITIZE_SET are supported: the header of a caller is never believed'],
   ])('are refused %s', (_what, bytes, problem) => {
     expect(problemsOf(types.server, bytes)).toContain(problem);
+  });
+
+  it('take a PROXY protocol header, of some versions, or none', () => {
+    const decode = (init: object) => types.server.decode(serverListener({ listenerFilters: [{ name: 'envoy.filters.listener.proxy_protocol', configType: { case: 'typedConfig', value: packAny(ProxyProtocolSchema, init as never) } }] })).resource.proxyProtocol;
+    expect(decode({})).toEqual({ optional: false, versions: ['v1', 'v2'] });
+    expect(decode({ allowRequestsWithoutProxyProtocol: true, disallowedVersions: [0] })).toEqual({ optional: true, versions: ['v2'] });
   });
 
   it('take use_original_dst false, inspectors, path normalisation and leave QUIC chains out', () => {

@@ -1,6 +1,8 @@
 import { fromBinary } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
-import { ListenerSchema, type Listener } from '@weft/xds-api/listener';
+import { ProxyProtocolConfig_Version as Version } from '@weft/xds-api/core';
+import { ListenerSchema, ProxyProtocolSchema, type Listener } from '@weft/xds-api/listener';
+import type { Any } from '@weft/xds-api/protobuf/wkt';
 import type { ResourceType } from '../xds/resource-type.js';
 import { decodeFilterChain, decodeFilterChains } from './filter-chain.js';
 import { deepFreeze } from './freeze.js';
@@ -9,7 +11,7 @@ import type { HttpFilterRegistry, Side } from './http-filter.js';
 import type { ListenerConfig } from './listener-config.js';
 import { knownFields, Report } from './report.js';
 import type { CertificateProviders } from './tls.js';
-import { filterMetadata, servicesOf, workloadOf } from './value.js';
+import { filterMetadata, servicesOf, typeNameOf, unpack, workloadOf } from './value.js';
 
 // How a socket is opened and tuned is the application's choice in a process; it is not what the listener is for.
 const fields = knownFields(
@@ -17,6 +19,9 @@ const fields = knownFields(
   ['name', 'address', 'filter_chains', 'default_filter_chain', 'metadata', 'listener_filters', 'api_listener'],
   ['stat_prefix', 'per_connection_buffer_limit_bytes', 'drain_type', 'listener_filters_timeout', 'continue_on_listener_filters_timeout', 'socket_options', 'tcp_fast_open_queue_length', 'traffic_direction', 'connection_balance_config', 'reuse_port', 'enable_reuse_port', 'access_log', 'tcp_backlog_size', 'max_connections_to_accept_per_socket_event', 'enable_mptcp', 'ignore_global_conn_limit', 'bypass_overload_manager', 'freebind', 'bind_to_port'],
 );
+
+// TLVs would go into dynamic metadata, or to upstreams that a server has none of.
+const proxyFields = knownFields(ProxyProtocolSchema, ['allow_requests_without_proxy_protocol', 'disallowed_versions'], ['stat_prefix', 'pass_through_tlvs']);
 
 // Weft tells TLS from plain text and reads SNI and ALPN itself.
 const inspectors = new Set(['envoy.filters.listener.tls_inspector', 'envoy.filters.listener.http_inspector']);
@@ -54,14 +59,36 @@ function decodeClient(listener: Listener, side: Side, filters: HttpFilterRegistr
 }
 
 function decodeServer(listener: Listener, filters: HttpFilterRegistry, providers: CertificateProviders, report: Report): ListenerConfig {
-  listener.listenerFilters.forEach(({ name }, i) => {
-    if (!inspectors.has(name)) report.unsupported(`listener_filters[${i}]`);
-  });
+  const proxyProtocol = decodeListenerFilters(listener, report);
   const filterChains = decodeFilterChains(listener.filterChains, filters, providers, report);
   const defaultFilterChain = listener.defaultFilterChain && decodeFilterChain(listener.defaultFilterChain, filters, providers, 'default_filter_chain', report);
   if (listener.filterChains.length === 0 && !listener.defaultFilterChain) report.add('filter_chains', 'must not be empty');
   const address = decodeAddress(listener, report);
-  return { name: listener.name, ...(address && { address }), filterChains, ...(defaultFilterChain && { defaultFilterChain }), ...described(listener) };
+  return { name: listener.name, ...(address && { address }), ...(proxyProtocol && { proxyProtocol }), filterChains, ...(defaultFilterChain && { defaultFilterChain }), ...described(listener) };
+}
+
+function decodeListenerFilters({ listenerFilters }: Listener, report: Report): ListenerConfig['proxyProtocol'] {
+  let proxyProtocol: ListenerConfig['proxyProtocol'];
+  listenerFilters.forEach(({ name, configType }, i) => {
+    const path = `listener_filters[${i}]`;
+    const any = configType.case === 'typedConfig' ? configType.value : undefined;
+    if (name === 'envoy.filters.listener.proxy_protocol' || (any && typeNameOf(any) === ProxyProtocolSchema.typeName)) proxyProtocol = decodeProxyProtocol(any, `${path}.typed_config`, report);
+    else if (!inspectors.has(name)) report.unsupported(path);
+  });
+  return proxyProtocol;
+}
+
+function decodeProxyProtocol(any: Any | undefined, path: string, report: Report): ListenerConfig['proxyProtocol'] {
+  if (!any) {
+    report.add(path, 'is required');
+    return undefined;
+  }
+  const message = unpack(any, ProxyProtocolSchema, path, report);
+  if (!message) return undefined;
+  report.check(proxyFields, message, path);
+  const versions = (['v1', 'v2'] as const).filter((version) => !message.disallowedVersions.includes(version === 'v1' ? Version.V1 : Version.V2));
+  if (versions.length === 0) report.add(`${path}.disallowed_versions`, 'must leave a version');
+  return { optional: message.allowRequestsWithoutProxyProtocol, versions };
 }
 
 function decodeAddress({ address }: Listener, report: Report): ListenerConfig['address'] {

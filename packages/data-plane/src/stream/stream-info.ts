@@ -45,6 +45,8 @@ export interface StreamInfo {
   /** Inbound only. */
   peer?: PeerIdentity;
   downstreamRemoteAddress: string;
+  /** The peer itself, where a PROXY protocol header told of another. */
+  downstreamDirectRemoteAddress?: string;
   downstreamLocalAddress: string;
   mutualTls: boolean;
   requestedServerName: string;

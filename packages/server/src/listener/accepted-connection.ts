@@ -2,7 +2,7 @@
 import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { connectionInfo, type Clock, type ConnectionInfo } from '@weft/data-plane/internal';
+import { connectionInfo, type Clock, type ConnectionInfo, type ProxiedAddresses } from '@weft/data-plane/internal';
 
 export class AcceptedConnection {
   readonly socket: Socket;
@@ -16,11 +16,11 @@ export class AcceptedConnection {
   readonly #onDrain = new Set<() => void>();
 
   /** @throws where the peer's certificate does not verify. */
-  constructor(socket: Socket, clock: Clock, handshakeTimeoutMs: number) {
+  constructor(socket: Socket, clock: Clock, handshakeTimeoutMs: number, proxied?: ProxiedAddresses) {
     this.socket = socket;
     this.#clock = clock;
     this.#handshakeTimeoutMs = handshakeTimeoutMs;
-    this.info = connectionInfo(socket);
+    this.info = connectionInfo(socket, proxied);
     if (socket instanceof TLSSocket) this.#expire(socket, clock);
   }
 

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { TLSSocket } from 'node:tls';
 import type { Http2Server } from 'node:http2';
 import type { Server as HttpServer } from 'node:http';
-import { addressText, Drain, type InboundListener, type Runtime } from '@weft/data-plane/internal';
+import { addressText, Drain, type InboundListener, type ProxiedAddresses, type Runtime } from '@weft/data-plane/internal';
 import { GrpcAcceptor } from '../grpc/grpc-acceptor.js';
 import { servesWeb, webTarget } from '../grpc/grpc-web-target.js';
 import { createInnerHttp2Server, createInnerServer } from '../http/inner-server.js';
@@ -11,6 +11,7 @@ import type { NodeHandlerOptions } from '../http/node-handler.js';
 import type { Targets } from '../target.js';
 import { AcceptedConnection, connectionOf, rememberConnection } from './accepted-connection.js';
 import { peek } from './peek.js';
+import { readProxyHeader, type ProxyHeaderOptions } from './proxy-header.js';
 import { TlsAcceptor } from './tls-acceptor.js';
 
 export interface MeshListenerOptions {
@@ -41,6 +42,8 @@ export class MeshListener {
   readonly #targets: Targets;
   readonly #requests: Drain;
   readonly #sockets = new Set<Socket>();
+  /** What PROXY headers told, by the peer's own address: Node does not tell which socket a secure one stands on. */
+  readonly #proxied = new Map<string, ProxiedAddresses>();
   readonly #http: HttpServer | undefined;
   readonly #http2: Http2Server | undefined;
   readonly #grpc: GrpcAcceptor | undefined;
@@ -147,6 +150,8 @@ export class MeshListener {
     const { configTimeoutMs, peekTimeoutMs } = this.#options;
     const { clock, logger } = this.#runtime;
     if (this.inbound.tlsMode === 'unknown' && !(await this.#configured(configTimeoutMs))) return this.#refuse(socket, 'no inbound configuration', this.inbound.refusal);
+    const { proxyProtocol } = this.inbound;
+    if (proxyProtocol && !(await this.#readProxyHeader(socket, proxyProtocol))) return;
     const first = await peek(socket, peekTimeoutMs, clock);
     if (first === undefined) return void socket.destroy();
     const { tlsMode } = this.inbound;
@@ -160,8 +165,22 @@ export class MeshListener {
       return;
     }
     if (tlsMode !== 'permissive' && tlsMode !== 'disable') return this.#refuse(socket, 'plain text on a port with mutual TLS');
-    this.#serve(new AcceptedConnection(socket, clock, peekTimeoutMs), first === 'http2');
+    this.#serve(new AcceptedConnection(socket, clock, peekTimeoutMs, this.#proxied.get(peerOf(socket))), first === 'http2');
     logger.debug({ listener: this.inbound.name, peer: socket.remoteAddress }, 'plain text connection');
+  }
+
+  /** Before TLS: whoever adds the header does not take part in that. False: the connection is refused. */
+  async #readProxyHeader(socket: Socket, options: ProxyHeaderOptions): Promise<boolean> {
+    const header = await readProxyHeader(socket, options, this.#options.peekTimeoutMs, this.#runtime.clock);
+    if (header.kind === 'refused') this.#refuse(socket, header.reason);
+    if (header.kind === 'gone') socket.destroy();
+    if (header.kind !== 'read') return false;
+    if (header.addresses) {
+      const peer = peerOf(socket);
+      this.#proxied.set(peer, header.addresses);
+      socket.once('close', () => this.#proxied.delete(peer));
+    }
+    return true;
   }
 
   #tlsAcceptor(): TlsAcceptor {
@@ -186,7 +205,7 @@ export class MeshListener {
     const { clock } = this.#runtime;
     let connection: AcceptedConnection;
     try {
-      connection = new AcceptedConnection(socket, clock, this.#options.peekTimeoutMs);
+      connection = new AcceptedConnection(socket, clock, this.#options.peekTimeoutMs, this.#proxied.get(peerOf(socket)));
     } catch (error) {
       return this.#refuse(socket, 'the peer has no valid identity', error as Error);
     }
@@ -267,4 +286,8 @@ export class MeshListener {
     logger.warn({ listener: this.inbound.name, peer, connections: refusal.since, ...(error && { reason: error.message }) }, `connection refused: ${what}`);
     Object.assign(refusal, { loggedAt: now, since: 0 });
   }
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return addressText(remoteAddress ?? '', remotePort ?? 0);
 }

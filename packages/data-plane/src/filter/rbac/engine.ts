@@ -67,6 +67,7 @@ function compileRule(config: RuleConfig, wide: boolean): Rule {
       return port >= config.start && port < config.end;
     };
     case 'destination-ip': return inCidr(config, (info) => info.downstreamLocalAddress);
+    case 'direct-remote-ip': return inCidr(config, (info) => info.downstreamDirectRemoteAddress ?? info.downstreamRemoteAddress);
     case 'remote-ip': return inCidr(config, (info) => info.downstreamRemoteAddress);
     case 'authenticated': {
       const test = config.matcher && compileStringMatcher(config.matcher);

@@ -32,7 +32,7 @@ export type RuleConfig =
   | { kind: 'path'; matcher: StringMatcherConfig }
   | { kind: 'uri-template'; template: string }
   | { kind: 'server-name'; matcher: StringMatcherConfig }
-  | { kind: 'destination-ip' | 'remote-ip'; address: string; prefixLength: number }
+  | { kind: 'destination-ip' | 'remote-ip' | 'direct-remote-ip'; address: string; prefixLength: number }
   | { kind: 'destination-port'; start: number; end: number }
   /** Without matcher: anyone with a verified identity. */
   | { kind: 'authenticated'; matcher?: StringMatcherConfig };
@@ -111,9 +111,9 @@ function decodePrincipal(principal: Principal, path: string, report: Report): Ru
       const name = identifier.value.principalName;
       return name ? { kind: 'authenticated', matcher: decodeStringMatcher(name, join(at, 'principal_name'), report) } : { kind: 'authenticated' };
     }
-    // Without trusted hops in front of us the peer of the socket is all three; x-forwarded-for is only what the peer says.
+    // The peer of the socket is all three, but where a PROXY protocol header tells who is behind it; x-forwarded-for is only what the peer says.
     case 'sourceIp': return cidr('remote-ip', identifier.value, join(path, 'source_ip'), report);
-    case 'directRemoteIp': return cidr('remote-ip', identifier.value, join(path, 'direct_remote_ip'), report);
+    case 'directRemoteIp': return cidr('direct-remote-ip', identifier.value, join(path, 'direct_remote_ip'), report);
     case 'remoteIp': return cidr('remote-ip', identifier.value, join(path, 'remote_ip'), report);
     case 'header': return { kind: 'header', matcher: decodeHeaderMatcher(identifier.value, join(path, 'header'), report) };
     case 'urlPath': return urlPath(identifier.value, join(path, 'url_path'), report);
@@ -141,7 +141,7 @@ function urlPath(matcher: PathMatcher, path: string, report: Report): RuleConfig
   return { kind: 'path', matcher: decodeStringMatcher(matcher.rule.value, join(path, 'path'), report) };
 }
 
-function cidr(kind: 'destination-ip' | 'remote-ip', { addressPrefix, prefixLen }: CidrRange, path: string, report: Report): RuleConfig {
+function cidr(kind: 'destination-ip' | 'remote-ip' | 'direct-remote-ip', { addressPrefix, prefixLen }: CidrRange, path: string, report: Report): RuleConfig {
   const family = isIP(addressPrefix);
   if (family === 0) report.add(join(path, 'address_prefix'), `${JSON.stringify(addressPrefix)} is not an IP address`);
   // Without a length Envoy takes 0: every address. That is what the message says, so it stands.

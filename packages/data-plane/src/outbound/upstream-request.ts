@@ -47,6 +47,7 @@ export class UpstreamRequest implements UpstreamAttempt {
   #state: 'waiting' | 'forwarding' | 'done' = 'waiting';
   #status: number | undefined;
   #grpcStatus: number | undefined;
+  #trailersOnly = false;
   #timer: Timer | undefined;
   #ready = false;
   #timedOut = false;
@@ -102,6 +103,7 @@ export class UpstreamRequest implements UpstreamAttempt {
     if (this.#state !== 'waiting') return 'discard';
     this.#status = head.status;
     this.#grpcStatus = head.grpcStatus;
+    this.#trailersOnly = head.grpcStatus !== undefined;
     this.#track?.head?.(head);
     const verdict = this.#owner.onAttemptHead(this, head);
     // A per-try timeout ends with the head: it must not cut a response that is being forwarded.
@@ -133,6 +135,7 @@ export class UpstreamRequest implements UpstreamAttempt {
     const outcome: AttemptOutcome = { durationMs: performance.now() - this.#startTime };
     if (this.#status !== undefined) outcome.status = this.#status;
     if (this.#grpcStatus !== undefined) outcome.grpcStatus = this.#grpcStatus;
+    if (this.#trailersOnly) outcome.trailersOnly = true;
     if (failure !== undefined) outcome.failure = failure;
     this.cluster.end(this.host, this.#priority, outcome);
     this.#track?.end(outcome);

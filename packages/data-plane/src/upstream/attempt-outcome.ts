@@ -4,6 +4,8 @@ import type { UpstreamFailure } from '../stream/response-head.js';
 export interface AttemptOutcome {
   status?: number;
   grpcStatus?: number;
+  /** The gRPC status came with the head (a response of only trailers): what Envoy's outlier detection judges by. */
+  trailersOnly?: boolean;
   failure?: UpstreamFailure['kind'];
   durationMs: number;
 }

@@ -31,7 +31,7 @@ describe('consecutive failures', () => {
 
   it.each<[Omit<AttemptOutcome, 'durationMs'>, boolean]>([
     [{ status: 599 }, true], [{ status: 499 }, false], [{ failure: 'connect-failure' }, true], [{ failure: 'per-try-timeout' }, true], [{ failure: 'reset' }, true], [{ failure: 'identity' }, true],
-    [{ status: 200, grpcStatus: 14 }, true], [{ status: 200, grpcStatus: 13 }, true], [{ status: 200, grpcStatus: 5 }, false], [{ status: 200, grpcStatus: 0 }, false], [{}, false],
+    [{ status: 200, grpcStatus: 14, trailersOnly: true }, true], [{ status: 200, grpcStatus: 13, trailersOnly: true }, true], [{ status: 200, grpcStatus: 5, trailersOnly: true }, false], [{ status: 200, grpcStatus: 13 }, false], [{ status: 200, failure: 'reset' }, false], [{ status: 200, grpcStatus: 0 }, false], [{}, false],
   ])('%j five times ejects: %s', (outcome, expected) => {
     const { record, ejected } = setup({});
     record(0, outcome, 5);

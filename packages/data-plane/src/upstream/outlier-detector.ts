@@ -73,10 +73,10 @@ export class OutlierDetector {
 
   /** An attempt ended. Attempts that the caller cancelled say nothing about the host. */
   record(host: Host, outcome: AttemptOutcome): void {
-    const result = resultOf(outcome);
-    if (result === undefined) return;
-    for (const criterion of this.#criteria) {
-      if (criterion.onResult(host, result) && this.#eject(host, criterion)) this.#options.onChange([host]);
+    for (const result of resultsOf(outcome)) {
+      for (const criterion of this.#criteria) {
+        if (criterion.onResult(host, result) && this.#eject(host, criterion)) this.#options.onChange([host]);
+      }
     }
   }
 
@@ -194,8 +194,12 @@ function criteria(config: Required<OutlierDetectionConfig>): OutlierCriterion[] 
   return all.filter(({ enforcing, onInterval }) => enforcing > 0 || onInterval === undefined);
 }
 
-function resultOf({ status, grpcStatus, failure }: AttemptOutcome): AttemptResult | undefined {
-  if (failure !== undefined) return { status: failure === 'per-try-timeout' ? 504 : 503, localOrigin: true };
-  if (grpcStatus !== undefined) return { status: httpStatusOfGrpc(grpcStatus), localOrigin: false };
-  return status === undefined ? undefined : { status, localOrigin: false };
+/** What Envoy hears of an attempt: its head, and that it broke off. Trailers behind a body tell nothing. */
+function resultsOf({ status, grpcStatus, trailersOnly, failure }: AttemptOutcome): readonly AttemptResult[] {
+  const head = trailersOnly && grpcStatus !== undefined ? httpStatusOfGrpc(grpcStatus) : status;
+  if (failure === undefined) return head === undefined ? none : [{ status: head, localOrigin: false }];
+  const broken = { status: failure === 'per-try-timeout' ? 504 : 503, localOrigin: true };
+  return head === undefined ? [broken] : [{ status: head, localOrigin: false }, broken];
 }
+
+const none: readonly AttemptResult[] = [];

@@ -4,6 +4,7 @@ import { TlsContexts } from '@weft/spiffe';
 import { TestAuthority } from '@weft/spiffe/testing';
 import { afterEach, expect, test } from 'vitest';
 import { HandMadeMesh, retryPolicy, type Service } from '../../test-support/hand-made-mesh.js';
+import { testServer } from '../../test-support/test-server.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -58,6 +59,25 @@ test('and over mutual TLS, whatever the spelling of the host', async () => {
     expect([headers['x-authority'], await body.text()]).toEqual([host, 'x']);
   }
   expect(server.sessions).toBe(1);
+});
+
+test('what the handshake agrees on, where that is left to it (auto_config); HTTP/1.1 without TLS', async () => {
+  const authority = TestAuthority.create('cluster.local');
+  const contexts = new TlsContexts(authority.source('/ns/shop/sa/payments'));
+  const modern = await http2(answer, contexts);
+  const old = await testServer((request, response) => response.end(request.httpVersion), { tls: contexts });
+  const plain = await testServer((request, response) => response.end(request.httpVersion));
+  cleanups.push(() => old.close(), () => plain.close());
+  const tls = { identityProvider: 'default', rootProvider: 'default', subjectAltNames: [], alpn: ['istio', 'h2', 'http/1.1'], sni: '' };
+  const through = async (port: number, protocol: 'auto' | 'http1', secure: boolean) => {
+    const { client } = mesh({ ports: [port], cluster: { protocol, transportSockets: [{ name: '', match: {}, ...(secure && { tls }) }] } }, new TlsContexts(authority.source('/ns/shop/sa/web')));
+    const { statusCode, headers, body } = await client.request('http://payments/', { method: 'POST', body: 'x' });
+    const text = await body.text();
+    return statusCode === 200 ? (headers['x-authority'] === 'payments' ? 'h2' : text) : statusCode;
+  };
+  expect([await through(modern.port, 'auto', true), await through(old.port, 'auto', true), await through(plain.port, 'auto', false)]).toEqual(['h2', '1.1', '1.1']);
+  // A server that speaks HTTP/2 only is not spoken to in HTTP/1.1.
+  expect([await through(old.port, 'http1', true), await through(modern.port, 'http1', true)]).toEqual(['1.1', 503]);
 });
 
 test('a refused stream is retried for POST, too', async () => {

@@ -118,6 +118,7 @@ export class Cluster implements UpstreamCluster {
       this.#health?.close({ keepHealth: config.healthCheck !== undefined });
       const checked = new Set(before.healthCheck ? this.hosts : []);
       this.#health = this.#makeHealthChecker();
+      if (this.#endpoints && !this.#health) this.#settled = true;
       // Hosts that are in use keep the health they have until they are asked.
       if (this.#endpoints) this.#health?.sync(this.hosts, (host) => checked.has(host) || this.#settled);
     }

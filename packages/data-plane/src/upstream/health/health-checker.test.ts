@@ -226,6 +226,14 @@ describe('active health checks', () => {
     expect(chosen()).toBe('a b');
   });
 
+  it('a cluster does not wait for checks that were taken back', () => {
+    const { cluster, chosen, make } = setup();
+    expect(cluster.ready).toBe(false);
+    const { healthCheck: _none, ...without } = make({});
+    cluster.update(without);
+    expect([cluster.ready, chosen()]).toEqual([true, 'a b']);
+  });
+
   it('checks that come later do not take hosts out before they are asked', () => {
     const { cluster, prober, chosen, make } = setup({}, {}, []);
     const { healthCheck: _none, ...without } = make({});

@@ -148,7 +148,7 @@ test('retries ask for other hosts, first attempts do not', () => {
   downstream.answer(503);
   clock.advance(100);
   const [initial, retry] = cluster.contexts;
-  expect(initial).toEqual({ attempt: 0, priority: 'default' });
+  expect(initial).toEqual({ attempt: 0, priority: 'default', authority: 'payments' });
   expect([retry!.attempt, retry!.attempted![0], retry!.hostSelectionAttempts]).toEqual([1, first, 7]);
   expect(retry!.previousPriorities!).toMatchObject({ updateFrequency: 2 });
   const refused = (metadata: Record<string, unknown>) => {

@@ -13,13 +13,14 @@ import {
   LocalityLbEndpointsSchema,
   type ClusterLoadAssignment,
   type ClusterLoadAssignment_Policy,
+  type Endpoint_AdditionalAddress,
   type Endpoint_HealthCheckConfig,
   type LbEndpoint,
   type LocalityLbEndpoints,
 } from '@weft/xds-api/endpoint';
 import { isIP } from 'node:net';
 import type { ResourceType } from '../xds/resource-type.js';
-import type { EndpointConfig, EndpointHealthCheckConfig, EndpointsConfig, HealthStatus, LocalityEndpointsConfig } from './cluster-config.js';
+import type { EndpointConfig, EndpointHealthCheckConfig, EndpointsConfig, HealthStatus, HostAddress, LocalityEndpointsConfig } from './cluster-config.js';
 import type { EndpointPolicy } from './endpoint-policy.js';
 import { deepFreeze } from './freeze.js';
 import { join, knownFields, Report } from './report.js';
@@ -103,12 +104,16 @@ function decodeEndpoint(lbEndpoint: LbEndpoint, path: string, options: Assignmen
   const weight = lbEndpoint.loadBalancingWeight ?? 1;
   if (weight === 0) report.add(join(path, 'load_balancing_weight'), 'must be 1 or more');
   const healthCheck = endpoint.healthCheckConfig && decodeHealthCheck(endpoint.healthCheckConfig, join(path, 'endpoint.health_check_config'), options, report);
-  const additionalAddresses = endpoint.additionalAddresses.flatMap((additional, i) => {
-    const additionalPath = `${join(path, 'endpoint.additional_addresses')}[${i}]`;
-    report.check(additionalFields, additional, additionalPath);
-    return decodeAddress(additional.address, join(additionalPath, 'address'), { ...options, source: 'eds' }, report) ?? [];
+  const { additionalAddresses } = endpoint;
+  return { ...at, ...(additionalAddresses.length > 0 && { additionalAddresses: decodeAdditional(additionalAddresses, join(path, 'endpoint.additional_addresses'), options, report) }), hostname: endpoint.hostname, weight, health: healthOf(lbEndpoint.healthStatus), ...(healthCheck && { healthCheck }), ...decodeMetadata(lbEndpoint.metadata, join(path, 'metadata'), report) };
+}
+
+function decodeAdditional(list: readonly Endpoint_AdditionalAddress[], path: string, options: AssignmentOptions, report: Report): HostAddress[] {
+  return list.flatMap((additional, i) => {
+    const at = `${path}[${i}]`;
+    report.check(additionalFields, additional, at);
+    return decodeAddress(additional.address, join(at, 'address'), { ...options, source: 'eds' }, report) ?? [];
   });
-  return { ...at, ...(additionalAddresses.length > 0 && { additionalAddresses }), hostname: endpoint.hostname, weight, health: healthOf(lbEndpoint.healthStatus), ...(healthCheck && { healthCheck }), ...decodeMetadata(lbEndpoint.metadata, join(path, 'metadata'), report) };
 }
 
 /** Port 0 stands for the port of the endpoint's own address. */

@@ -210,6 +210,25 @@ describe('messages of gRPC calls at a server', () => {
     await vi.waitFor(() => expect(infos.length).toBe(2));
   });
 
+  it('that are refused on their way end the call, whatever the handler does', async () => {
+    let refuse: (() => void) | undefined;
+    const refusing = testFilter('refusing', { decodeHeaders: (_head, _info, stream) => { refuse = () => stream.endWith({ status: 429, body: 'enough', details: 'enough', headers: [['x-why', 'much']] }); return undefined; }, decodeBody: () => ({ data: (chunk) => (chunk.length > 100 ? refuse!() : chunk) }) });
+    const { client, infos } = await grpcServer([refusing]);
+    const bidi = client.makeBidiStreamRequest(service.bidi.path, plain.requestSerialize, plain.responseDeserialize);
+    bidi.on('data', () => undefined);
+    const failed = new Promise<grpc.ServiceError>((resolve) => bidi.on('error', resolve as never));
+    bidi.write(Buffer.alloc(200));
+    const error = await failed;
+    expect([error.code, error.details, error.metadata.get('x-why')]).toEqual([14, 'enough', ['much']]);
+    await vi.waitFor(() => expect(infos.map(({ responseCodeDetails }) => responseCodeDetails)).toEqual(['enough']));
+  });
+
+  it('longer than what is waited for are read away', async () => {
+    const { unary } = await grpcServer([limitFilter(10)]);
+    await expect(unary('x'.repeat(3_000_000))).rejects.toMatchObject({ code: 2, details: 'too long' });
+    expect((await unary('abc')).text).toBe('abc');
+  });
+
   it('of calls that fail keep their status', async () => {
     const { unary } = await grpcServer([watchFilter({ request: '', response: '' })]);
     await expect(unary('fail')).rejects.toMatchObject({ code: 9, details: 'no' });

@@ -85,6 +85,14 @@ describe('a body on its way through filters', () => {
     }
   });
 
+  it('lets its sender go when the request is over', () => {
+    const { pipe, source } = setup();
+    expect(pipe.write(Buffer.alloc(100_000))).toBe(false);
+    pipe.close();
+    expect(source.resume).toHaveBeenCalledOnce();
+    expect(pipe.write(Buffer.alloc(100_000))).toBe(true);
+  });
+
   it('stops where the receiver is full, and goes on when it says so', () => {
     const { pipe, source } = setup({});
     pipe.open({ data: () => false, end: () => undefined });

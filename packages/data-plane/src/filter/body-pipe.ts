@@ -56,6 +56,11 @@ export class BodyPipe {
     this.#owner = owner;
   }
 
+  /** Takes and gives nothing any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Behind the filters there are; what waits goes through it too. Only before `open`. */
   append(name: string, filter: BodyFilter): void {
     const index = this.#stages.length;
@@ -124,6 +129,10 @@ export class BodyPipe {
     this.#collector = undefined;
     this.#parked = [];
     for (const stage of this.#stages) stage.queue.length = 0;
+    // What is still to come is thrown away; whoever sends it must not wait for ever.
+    if (!this.#held) return;
+    this.#held = false;
+    this.source?.resume();
   }
 
   #pass(index: number, chunk: Uint8Array): void {

@@ -157,8 +157,8 @@ class RunningFilters implements StreamFilters, FilterStream {
 
   get responseHasBody(): boolean {
     const head = this.#responseHead;
-    // RFC 9110 §6.4.1. A gRPC status in the head is the end, too.
-    return head !== undefined && head.grpcStatus === undefined && this.#requestHead?.method !== 'HEAD' && head.status !== 204 && head.status !== 304 && head.headers.get('content-length') !== '0';
+    // RFC 9110 §6.4.1. A gRPC status in the head is the end, too; what follows an upgrade is no body.
+    return head !== undefined && head.status >= 200 && head.grpcStatus === undefined && this.#requestHead?.method !== 'HEAD' && head.status !== 204 && head.status !== 304 && head.headers.get('content-length') !== '0';
   }
 
   bufferBody(maxBytes: number): Promise<Uint8Array | undefined> {
@@ -173,6 +173,18 @@ class RunningFilters implements StreamFilters, FilterStream {
   }
 
   decode(head: RequestHead, info: StreamInfo): FilterResult {
+    const result = this.#decode(head, info);
+    if (result instanceof Promise) return result.then((reply) => this.#decoded(reply));
+    return this.#decoded(result);
+  }
+
+  #decoded(reply: LocalReply | undefined): LocalReply | undefined {
+    // Nobody is going to read it.
+    if (reply) this.#request?.close();
+    return reply;
+  }
+
+  #decode(head: RequestHead, info: StreamInfo): FilterResult {
     if (this.#reached === 0) {
       this.#requestHead = head;
       if (this.#host.describeBody && this.#host.requestHasBody && this.#filters.some(seesRequestBody)) this.#host.describeBody(head);
@@ -197,7 +209,7 @@ class RunningFilters implements StreamFilters, FilterStream {
             this.#openRequestBody(index, head, info);
             return undefined;
           })
-          .then((reply) => reply ?? this.decode(head, info), (error: unknown) => failed(this.#names[index] as string, error));
+          .then((reply) => reply ?? this.#decode(head, info), (error: unknown) => failed(this.#names[index] as string, error));
       }
       if (result !== undefined) return result;
     }

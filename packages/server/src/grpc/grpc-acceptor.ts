@@ -93,7 +93,7 @@ function judge(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeade
   if (!connection) return stream.close(8);
   const protocol = headers['content-type']?.startsWith('application/grpc') ? 'grpc' : 'http';
   const chain = inbound.chainFor(connection.info);
-  if (!chain) return replyToStream(stream, { status: 503, grpcStatus: 14, body: 'this connection is not allowed by the mesh', details: 'filter_chain_not_found' }, undefined, protocol);
+  if (!chain) return replyToStream(stream, { status: 503, grpcStatus: 14, body: 'this connection is not allowed by the mesh', details: 'filter_chain_not_found' }, protocol);
   const { head, refusal } = streamHead(headers, rawHeaders, connection.info.tls);
   const inboundStream = inbound.open(chain, connection.info, head, { httpVersion: 'HTTP/2', bodies: streamBodies, message: stream });
   requests.begin();
@@ -102,7 +102,7 @@ function judge(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeade
   const settle = (reply: LocalReply | undefined) => {
     // A filter may have ended it while others were asked.
     if (stream.destroyed || stream.headersSent) return;
-    if (reply) return replyToStream(stream, reply, undefined, protocol);
+    if (reply) return replyToStream(stream, reply, protocol);
     applyStreamHead(headers, head);
     inboundStream.run(() => admit(serve));
     openStreamBody(stream);

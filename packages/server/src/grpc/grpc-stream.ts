@@ -34,14 +34,14 @@ export function applyStreamHead(headers: IncomingHttpHeaders, head: RequestHead)
   }
 }
 
-export function replyToStream(stream: ServerHttp2Stream, reply: LocalReply, inbound: InboundStream | undefined, protocol: 'http' | 'grpc'): void {
+export function replyToStream(stream: ServerHttp2Stream, reply: LocalReply, protocol: 'http' | 'grpc'): void {
   if (stream.destroyed) return;
   const body = String(reply.body);
   const headers: OutgoingHttpHeaders =
     protocol === 'grpc'
       ? { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': String(grpcStatusOf(reply)), 'grpc-message': grpcMessage(body) }
       : { ':status': reply.status, 'content-type': 'text/plain; charset=utf-8' };
-  if (inbound) encodeHeaders(inbound, headers);
+  for (const [name, value] of reply.headers ?? []) headers[name] = name in headers && name !== 'content-type' ? `${String(headers[name])}, ${value}` : value;
   if (protocol === 'grpc') stream.respond(headers, { endStream: true });
   else {
     stream.respond(headers);
@@ -112,13 +112,26 @@ export function watchStream(stream: ServerHttp2Stream, inbound: InboundStream, r
   const own = stream as unknown as Record<'respond' | 'sendTrailers' | 'write' | 'end' | 'emit', Method> & { [watched]: Watched; [requestPipe]?: BodyPipe };
   const { respond, sendTrailers, write, end, emit } = own;
   own[watched] = { inbound, requests, context: inbound.run(currentResource), respond, sendTrailers, write, end, emit, status: 0, grpcStatus: undefined, received: 0, sent: 0, request: own[requestPipe], response: undefined };
-  inbound.abort = (reply) => (stream.headersSent ? stream.close(8) : replyToStream(stream, reply, inbound, inbound.info.protocol));
+  inbound.abort = (reply) => {
+    if (stream.headersSent) return stream.close(8);
+    replyToStream(stream, reply, inbound.info.protocol);
+    // Once the answer is out: the rest of the request is not worth waiting for.
+    stream.close(0);
+    mute(stream);
+  };
   stream.once('close', onClose);
   own.respond = watchedRespond as Method;
   own.sendTrailers = watchedTrailers as Method;
   own.write = watchedWrite as Method;
   own.end = watchedEnd as Method;
   own.emit = watchedEmit as Method;
+}
+
+/** The handler may still be at work on an answer that nobody gets: what it does must not throw into grpc-js. */
+function mute(stream: ServerHttp2Stream): void {
+  const own = stream as unknown as Record<string, () => unknown>;
+  for (const name of ['respond', 'sendTrailers', 'end']) own[name] = () => stream;
+  own['write'] = () => false;
 }
 
 // Much cheaper than a snapshot of AsyncLocalStorage, which is a bound function.
@@ -162,7 +175,8 @@ function watchedEmit(this: WatchedStream, event: string, ...args: unknown[]): un
   if (event === 'data' && args[0] instanceof Uint8Array) state.received += args[0].byteLength;
   if (state.request) {
     if (event === 'data') return void state.request.write(args[0] as Uint8Array);
-    if (event === 'end') return state.request.end();
+    // Where it takes nothing any more the stream still has to end.
+    if (event === 'end' && !state.request.closed) return state.request.end();
   }
   if (state.response && event === 'wantTrailers') return state.response.wantTrailers();
   // Most of a stream's events nobody listens to, or only the stream itself.

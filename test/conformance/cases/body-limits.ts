@@ -56,4 +56,19 @@ export const throttleCases: readonly ConformanceCase[] = [
     filters: [filterOf('stats', 'envoy.extensions.filters.http.grpc_stats.v3.FilterConfig', { stats_for_all_methods: true, enable_upstream_stats: true })],
     exchanges: [{ expect: {} }],
   },
+  {
+    name: 'passes filters that only look',
+    filters: [
+      filterOf('tap', 'envoy.extensions.filters.http.tap.v3.Tap', {
+        common_config: { static_config: { match: { http_response_headers_match: { headers: [{ name: 'x-never', present_match: true }] } }, output_config: { streaming: true, sinks: [{ file_per_tap: { path_prefix: 'never' } }] } } },
+      }),
+    ],
+    exchanges: [{ ...post(100_000), answer: { length: 100_000 }, expect: { seenBody: 'a'.repeat(100_000), seen: { 'content-length': '100000' }, body: 'b'.repeat(100_000), headers: { 'content-length': '100000' } }, only: 'http' }, { expect: {}, only: 'grpc' }],
+  },
+  {
+    name: 'leaves what is not of browsers as it is',
+    sides: ['server'],
+    filters: [filterOf('grpc_web', 'envoy.extensions.filters.http.grpc_web.v3.GrpcWeb')],
+    exchanges: [{ ...post(10), expect: { seenBody: 'a'.repeat(10), headers: { 'content-type': 'text/plain' } }, only: 'http' }, { expect: {}, only: 'grpc' }],
+  },
 ];

@@ -17,6 +17,8 @@ export interface ConnectionInfo {
   local?: string;
   /** Absent on plain text, and where the client showed no certificate. */
   peer?: PeerIdentity;
+  /** URI of the certificate that this side showed; made when it is asked for. */
+  localUriSan?: () => string;
   tls: boolean;
   mutualTls: boolean;
   requestedServerName: string;

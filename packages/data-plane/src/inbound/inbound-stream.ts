@@ -242,6 +242,7 @@ class InboundInfo implements StreamInfo {
   destination?: DestinationService;
   peerWorkload?: WorkloadInfo;
   peer?: PeerIdentity;
+  localUriSan?: () => string;
   downstreamRemoteAddress: string;
   downstreamDirectRemoteAddress?: string;
   downstreamLocalAddress: string;
@@ -264,6 +265,7 @@ class InboundInfo implements StreamInfo {
     this.requestedServerName = connection.requestedServerName;
     if (chain.destination) this.destination = chain.destination;
     if (connection.peer) this.peer = connection.peer;
+    if (connection.localUriSan) this.localUriSan = connection.localUriSan;
     if (router) this.router = router;
   }
 }

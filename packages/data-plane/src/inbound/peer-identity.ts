@@ -30,11 +30,17 @@ export function connectionInfo(socket: Socket, proxied?: ProxiedAddresses): Conn
     local: addressText(localAddress, localPort),
     ...(proxied && { directRemote: addressText(direct, socket.remotePort ?? 0) }),
     ...(peer && { peer }),
+    ...(secure && { localUriSan: () => ownUri(secure) }),
     tls: secure !== undefined,
     mutualTls: peer !== undefined,
     requestedServerName: secure && typeof (secure as TLSSocket & { servername?: unknown }).servername === 'string' ? (secure as unknown as { servername: string }).servername : '',
     applicationProtocol: (secure && secure.alpnProtocol) || '',
   };
+}
+
+function ownUri(socket: TLSSocket): string {
+  const certificate = socket.getCertificate() as { subjectaltname?: string } | null;
+  return /(?:^|, )URI:([^,\s]+)/.exec(certificate?.subjectaltname ?? '')?.[1] ?? '';
 }
 
 /** `IP:port`, IPv6 in brackets. */

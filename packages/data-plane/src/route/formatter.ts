@@ -79,6 +79,7 @@ const commands: Readonly<Record<string, Command>> = {
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: plain((_head, info) => addressOnly(info.downstreamLocalAddress)),
   DOWNSTREAM_LOCAL_PORT: plain((_head, info) => portOnly(info.downstreamLocalAddress)),
   DOWNSTREAM_PEER_URI_SAN: plain((_head, info) => info.peer?.spiffeId ?? ''),
+  DOWNSTREAM_LOCAL_URI_SAN: plain((_head, info) => info.localUriSan?.() ?? ''),
   REQUESTED_SERVER_NAME: plain((_head, info) => info.requestedServerName),
   UPSTREAM_HOST: plain((_head, info) => info.upstreamAddress),
   UPSTREAM_CLUSTER: plain((_head, info) => info.clusterName),

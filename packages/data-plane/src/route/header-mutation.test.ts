@@ -86,9 +86,9 @@ describe('substitutions', () => {
   it.each<[string, string]>([
     ['%PATH%', '/a?b=1&c'], ['%PATH(NQ)%', '/a'], ['%PATH(WQ:PATH)%', '/a?b=1&c'], ['%QUERY_PARAM(b)%', '1'], ['%QUERY_PARAM(none)%|', '|'], ['%DYNAMIC_METADATA(f:a)%', 'text'], ['%DYNAMIC_METADATA(f:b)%', '{"c":1}'], ['%DYNAMIC_METADATA(f:b:c)%', '1'],
     ['%DYNAMIC_METADATA(none:a)%', ''], ['%FILTER_STATE(k)%', 'state'], ['%FILTER_STATE(none:PLAIN)%', ''], ['%TRACE_ID%', '0af7651916cd43dd8448eb211c80319c'], ['%ENVIRONMENT(WEFT_TEST_NONE)%', ''], ['%RESPONSE_FLAGS%', '-'],
-    ['%REQUEST_HEADER(x?y):2%', 'he'], ['%DOWNSTREAM_LOCAL_PORT%', '80'], ['%DOWNSTREAM_REMOTE_PORT%', '123'], ['%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%', '::1'], ['%UPSTREAM_REQUEST_ATTEMPT_COUNT%', '1'], ['%VIRTUAL_CLUSTER_NAME%', ''],
+    ['%REQUEST_HEADER(x?y):2%', 'he'], ['%DOWNSTREAM_LOCAL_PORT%', '80'], ['%DOWNSTREAM_REMOTE_PORT%', '123'], ['%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%', '::1'], ['%UPSTREAM_REQUEST_ATTEMPT_COUNT%', '1'], ['%DOWNSTREAM_LOCAL_URI_SAN%', 'spiffe://td/ns/a/sa/b'], ['%VIRTUAL_CLUSTER_NAME%', ''],
   ])('%s is %s', (text, expected) => {
-    const known = streamInfo({ metadata: new Map([['f', { a: 'text', b: { c: 1 } }]]), filterState: new Map([['k', 'state']]), downstreamLocalAddress: '10.0.0.1:80', downstreamRemoteAddress: '[::1]:123' });
+    const known = streamInfo({ metadata: new Map([['f', { a: 'text', b: { c: 1 } }]]), filterState: new Map([['k', 'state']]), localUriSan: () => 'spiffe://td/ns/a/sa/b', downstreamLocalAddress: '10.0.0.1:80', downstreamRemoteAddress: '[::1]:123' });
     expect(compileFormatter(text)(requestHead('/a?b=1&c', { y: 'header', traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }), known)).toBe(expected);
   });
 

@@ -44,6 +44,8 @@ export interface StreamInfo {
   peerWorkload?: WorkloadInfo;
   /** Inbound only. */
   peer?: PeerIdentity;
+  /** Inbound, with TLS: the URI of the certificate that this side showed. */
+  localUriSan?: () => string;
   downstreamRemoteAddress: string;
   /** The peer itself, where a PROXY protocol header told of another. */
   downstreamDirectRemoteAddress?: string;

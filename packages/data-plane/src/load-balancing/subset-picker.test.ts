@@ -48,6 +48,13 @@ describe('subsets of hosts', () => {
     expect(reached(of(selectors(4, { fallbackKeysSubset: ['version'] })), metadata)).toEqual(['b1']);
   });
 
+  it('have none of their own where a longer selector with the same first keys comes before, as in Envoy', () => {
+    const short = selector(['stage'], { fallbackPolicy: 1 });
+    const long = selector(['stage', 'version']);
+    expect(reached(of({ fallbackPolicy: 1, subsetSelectors: [short, long] }), { stage: 'none' })).toEqual(nobody);
+    expect(reached(of({ fallbackPolicy: 1, subsetSelectors: [long, short] }), { stage: 'none' })).toEqual(everybody);
+  });
+
   it('take each item of a list where they are told to', () => {
     const list = [labelled('x', { version: ['1', '2'] }), labelled('y', { version: '2' })];
     expect(reached(of({}, list), { version: '1' })).toEqual(nobody);

@@ -59,7 +59,10 @@ export class SubsetPicker implements ClusterPicker {
     const name = nameOf(keys.map((key) => [key, wanted[key]]));
     const subset = this.#subsets.get(name);
     if (subset) return this.#picker(name, subset);
-    const selector = selectors.find((candidate) => candidate.keys.length === keys.length && candidate.keys.every((key, i) => key === keys[i]));
+    // The first that begins with these keys decides: Envoy keeps selectors as a tree by sorted keys, and where a longer one came before,
+    // this one's fallback has no place in it.
+    const first = selectors.find((candidate) => keys.every((key, i) => key === candidate.keys[i]));
+    const selector = first?.keys.length === keys.length ? first : undefined;
     if (selector?.fallback === 'keys-subset') return this.#select(only(wanted, selector.fallbackKeys));
     if (selector?.fallback) return this.#fallback(selector.fallback);
     if (fallback === 'no-fallback') return none;

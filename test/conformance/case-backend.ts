@@ -13,12 +13,22 @@ export const answerHeader = 'x-case-answer';
 export class CaseBackend {
   /** Requests that came, the newest last. */
   readonly seen: NonNullable<Outcome['seen']>[] = [];
+  #before = 0;
+
+  /** An exchange starts; returns what it will have seen. */
+  begin(): () => NonNullable<Outcome['seen']>[] {
+    const before = this.seen.length;
+    this.#before = before;
+    return () => this.seen.slice(before);
+  }
 
   readonly http: RequestListener = (incoming, response) => {
     const headers = Object.fromEntries(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk)).on('end', () => {
       const answer = this.#take(incoming.url ?? '', headers, Buffer.concat(chunks));
+      if (answer.instead === 'reset') incoming.socket.destroy();
+      if (answer.instead !== undefined) return;
       const body = encode(answer.body ?? (answer.length === undefined ? 'backend' : 'b'.repeat(answer.length)), answer.coding);
       response.writeHead(answer.status ?? 200, { 'content-type': 'text/plain', ...answer.headers, ...(!answer.chunked && { 'content-length': String(body.length) }) });
       if (answer.chunked) response.write(body.subarray(0, 1));
@@ -32,10 +42,11 @@ export class CaseBackend {
     server.addService(echoService as unknown as grpc.ServiceDefinition, {
       Echo: (call: grpc.ServerUnaryCall<unknown, unknown>, reply: grpc.sendUnaryData<unknown>) => {
         const answer = this.#take(call.getPath(), Object.fromEntries(Object.entries(call.metadata.getMap()).map(([name, value]) => [name, String(value)])));
+        if (answer.instead !== undefined) return;
         const metadata = new grpc.Metadata();
         for (const [name, value] of Object.entries(answer.headers ?? {})) metadata.add(name, value);
-        call.sendMetadata(metadata);
-        if (answer.grpcStatus) reply({ code: answer.grpcStatus, details: 'backend' });
+        if (answer.trailersOnly !== true) call.sendMetadata(metadata);
+        if (answer.grpcStatus) reply({ code: answer.grpcStatus, details: 'backend', ...(answer.trailersOnly === true && { metadata }) });
         else reply(null, 'backend');
       },
     });
@@ -45,7 +56,8 @@ export class CaseBackend {
   #take(path: string, headers: Record<string, string>, body?: Buffer): BackendAnswer {
     const { [answerHeader]: answer = '{}', ...rest } = headers;
     this.seen.push({ path, headers: rest, ...(body && { body }) });
-    return JSON.parse(answer) as BackendAnswer;
+    const answers = [JSON.parse(answer) as BackendAnswer | BackendAnswer[]].flat();
+    return answers[Math.min(this.seen.length - this.#before, answers.length) - 1]!;
   }
 }
 

@@ -23,8 +23,10 @@ export async function runCase({ exchanges }: ConformanceCase, target: Target): P
   try {
     for (const [index, exchange] of exchanges.entries()) {
       if (exchange.only !== undefined && exchange.only !== target.protocol) continue;
+      const startedAt = performance.now();
       const outcome = await (client ? call(client, exchange, target) : send(exchange, target));
       check(exchange, outcome, target.protocol, `exchange ${index}: ${JSON.stringify(outcome)}`);
+      if (exchange.expect.minimumMs !== undefined) expect(performance.now() - startedAt).toBeGreaterThanOrEqual(exchange.expect.minimumMs);
     }
   } finally {
     client?.close();
@@ -32,16 +34,16 @@ export async function runCase({ exchanges }: ConformanceCase, target: Target): P
 }
 
 async function send(exchange: Exchange, { url, dispatcher, backend }: Target): Promise<Outcome> {
-  const before = backend.seen.length;
+  const seen = backend.begin();
   const { method = 'GET', path = '/' } = exchange;
   const response = await request(`${url}${path}`, { method: method as Dispatcher.HttpMethod, headers: headersOf(exchange), ...(exchange.body !== undefined && { body: encode(exchange.body, exchange.coding) }), ...(dispatcher && { dispatcher }) });
   const headers = Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, String(value)]));
   const bytes = Buffer.from(await response.body.arrayBuffer());
-  return { status: response.statusCode, grpcStatus: undefined, headers, body: bytes.toString(), bytes, seen: backend.seen.slice(before).at(-1) };
+  return { status: response.statusCode, grpcStatus: undefined, headers, body: bytes.toString(), bytes, seen: seen().at(-1), attempts: seen().length };
 }
 
 function call(client: grpc.Client, exchange: Exchange, { backend }: Target): Promise<Outcome> {
-  const before = backend.seen.length;
+  const seen = backend.begin();
   const { path, requestSerialize, responseDeserialize } = echoService.Echo;
   const metadata = new grpc.Metadata();
   for (const [name, value] of Object.entries(headersOf(exchange))) for (const one of [value].flat()) metadata.add(name, one);
@@ -55,7 +57,7 @@ function call(client: grpc.Client, exchange: Exchange, { backend }: Target): Pro
     running.on('metadata', add);
     running.on('status', ({ code, details, metadata: trailers }) => {
       add(trailers);
-      resolve({ status: 200, grpcStatus: code, headers, body: details || message, seen: backend.seen.slice(before).at(-1) });
+      resolve({ status: 200, grpcStatus: code, headers, body: details || message, seen: seen().at(-1), attempts: seen().length });
     });
   });
 }
@@ -65,7 +67,7 @@ function headersOf({ headers, answer }: Exchange): Record<string, string | strin
 }
 
 function check({ expect: expected }: Exchange, outcome: Outcome, protocol: Protocol, what: string): void {
-  const { status = 200, grpcStatus = status === 200 ? 0 : grpcStatusOf({ status }), headers = {}, body, coding, seen, seenPath, seenBody, seenCoding } = expected;
+  const { status = 200, grpcStatus = status === 200 ? 0 : grpcStatusOf({ status }), headers = {}, body, coding, seen, seenPath, attempts, seenBody, seenCoding } = expected;
   if (protocol === 'http') expect(outcome.status, what).toBe(status);
   else expect(outcome.grpcStatus, what).toBe(grpcStatus);
   compare(headers, outcome.headers, what);
@@ -75,6 +77,7 @@ function check({ expect: expected }: Exchange, outcome: Outcome, protocol: Proto
   if (seenBody !== undefined && protocol === 'http') expect(decode(outcome.seen?.body ?? Buffer.alloc(0), seenCoding), what).toBe(seenBody);
   if (seen === false) expect(outcome.seen, what).toBeUndefined();
   else if (seen) compare(seen, outcome.seen?.headers ?? {}, what);
+  if (attempts !== undefined) expect(outcome.attempts, what).toBe(attempts);
   if (seenPath !== undefined && protocol === 'http') expect(outcome.seen?.path, what).toBe(seenPath);
 }
 

@@ -4,8 +4,8 @@ import { any, type ConformanceCase, type Json, type Protocol } from './conforman
 const manager = 'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 
 /** @param action what a route without one does. */
-export function connectionManagerOf({ filters = [], routes = [{}], virtualHost, routeConfiguration, connectionManager }: ConformanceCase, action: Json): Json {
-  const router = { name: 'router', typed_config: any('envoy.extensions.filters.http.router.v3.Router') };
+export function connectionManagerOf({ filters = [], router: settings = {}, routes = [{}], virtualHost, routeConfiguration, connectionManager }: ConformanceCase, action: Json): Json {
+  const router = { name: 'router', typed_config: any('envoy.extensions.filters.http.router.v3.Router', settings) };
   return any(manager, {
     stat_prefix: 'case',
     http_filters: [...filters, router],

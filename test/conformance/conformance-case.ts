@@ -17,6 +17,8 @@ export interface ConformanceCase {
   readonly notEnvoy?: string;
   /** `http_filters` without the router, which follows them. */
   readonly filters?: readonly Json[];
+  /** Of the router itself. */
+  readonly router?: Json;
   /** Routes; without an action: forward to the backend (clients), the application's handler (servers). Default: one for everything. */
   readonly routes?: readonly Json[];
   /** More of the VirtualHost, RouteConfiguration and HttpConnectionManager. */
@@ -40,8 +42,8 @@ export interface Exchange {
   readonly body?: string;
   /** What `body` is compressed with before it is sent. */
   readonly coding?: Coding;
-  /** How the backend or handler answers. */
-  readonly answer?: BackendAnswer;
+  /** How the backend or handler answers; a list: one attempt after the other, the last for all that follow. */
+  readonly answer?: BackendAnswer | readonly BackendAnswer[];
   readonly expect: Expectation;
 }
 
@@ -56,6 +58,10 @@ export interface BackendAnswer {
   readonly coding?: Coding;
   /** In pieces, without a length. */
   readonly chunked?: boolean;
+  /** gRPC: nothing before the status. */
+  readonly trailersOnly?: boolean;
+  /** Instead of an answer: none, or the end of the connection. */
+  readonly instead?: 'silence' | 'reset';
 }
 
 export interface Expectation {
@@ -74,6 +80,10 @@ export interface Expectation {
   readonly seenCoding?: Coding;
   /** Headers as the backend or handler got them; `undefined`: must not be there. `false`: it got nothing. */
   readonly seen?: false | Readonly<Record<string, string | RegExp | undefined>>;
+  /** How often the backend or handler was asked. */
+  readonly attempts?: number;
+  /** The answer does not come before. */
+  readonly minimumMs?: number;
   /** HTTP: the path as the backend or handler got it. */
   readonly seenPath?: string;
 }
@@ -92,6 +102,7 @@ export interface Outcome {
   readonly body: string;
   readonly bytes?: Buffer;
   readonly seen: Seen | undefined;
+  readonly attempts: number;
 }
 
 /** Of the case, in proto JSON. */

@@ -1,11 +1,11 @@
-import { any, filterOf, type ConformanceCase, type Exchange, type Json } from '../conformance-case.js';
+import { any, filterOf, type BackendAnswer, type ConformanceCase, type Exchange, type Json } from '../conformance-case.js';
 
 const type = 'envoy.extensions.filters.http.compressor.v3.Compressor';
 const library = (coding: string) => ({ name: coding, typed_config: any(`envoy.extensions.compression.${coding}.compressor.v3.${coding[0]!.toUpperCase()}${coding.slice(1)}`) });
 const compressor = (coding = 'gzip', config: Json = {}) => filterOf(`${coding}-compressor`, type, { compressor_library: library(coding), ...config });
 const long = 'a'.repeat(100);
 
-function exchange(acceptEncoding: string | undefined, coding: 'gzip' | 'br' | 'zstd' | undefined, answer: Exchange['answer'] = {}, expected: Exchange['expect'] = {}): Exchange {
+function exchange(acceptEncoding: string | undefined, coding: 'gzip' | 'br' | 'zstd' | undefined, answer: BackendAnswer = {}, expected: Exchange['expect'] = {}): Exchange {
   const { body = long } = answer;
   return {
     headers: acceptEncoding === undefined ? {} : { 'accept-encoding': acceptEncoding },
@@ -13,7 +13,7 @@ function exchange(acceptEncoding: string | undefined, coding: 'gzip' | 'br' | 'z
     expect: { body, ...(coding && { coding }), ...expected, headers: { 'content-encoding': coding, 'content-length': coding ? undefined : String(body.length), vary: 'Accept-Encoding', ...expected.headers } },
   };
 }
-const left = (answer: Exchange['answer'], headers: Json = {}) => exchange('gzip', undefined, answer, { headers: { vary: undefined, ...headers } as never });
+const left = (answer: BackendAnswer, headers: Json = {}) => exchange('gzip', undefined, answer, { headers: { vary: undefined, ...headers } as never });
 
 export const compressionCases: readonly ConformanceCase[] = [
   {

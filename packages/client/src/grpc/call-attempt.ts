@@ -5,6 +5,8 @@ import type { Call, InterceptingListener, Metadata, StatusObject } from './call-
 import type { MessageQueue } from './message-queue.js';
 import { GrpcResponseHead } from './metadata.js';
 
+const engineIsDueMs = 50;
+
 /** What an attempt tells its call. Only the present attempt is heard. */
 export interface AttemptListener {
   onRequestSent(attempt: CallAttempt): void;
@@ -106,6 +108,8 @@ export class CallAttempt implements InterceptingListener {
     this.#state = 'over';
     this.#stopTimers();
     if (was === 'over') return;
+    // The inner call's own timer for the very deadline that the engine is about to end the request with: the engine knows why, and what to answer.
+    if (status.code === 4 && this.#attempt.deadline - performance.now() < engineIsDueMs) return;
     const failure = grpcFailure(status);
     if (failure) {
       this.failed = status;

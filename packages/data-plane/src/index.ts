@@ -1,5 +1,7 @@
 // What applications extend Weft with, and what they see of it. Everything else is reached through @weft/client and @weft/server.
 export { MeshError, type MeshErrorCode } from './errors.js';
+export type { RetryBudgetOptions } from './outbound/retry-budget.js';
+export type { RetryOptions } from './outbound/retry-options.js';
 export type { RuntimeOptions } from './runtime-options.js';
 export type { FilterContext, FilterResult, FilterRouteInfo, HttpFilter, HttpFilterFactory, StreamFilter } from './filter/http-filter.js';
 export { ClusterCallError, type ClusterCallOptions, type ClusterCalls, type ClusterRequest, type ClusterResponse } from './filter/cluster-calls.js';

@@ -106,7 +106,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
     random,
     ...(options.maxNames !== undefined && { maxNames: options.maxNames }),
   });
-  const engine = new Engine({ listeners, telemetry, clock, random, names: new MeshNames(bootstrap.names) });
+  const engine = new Engine({ listeners, telemetry, clock, random, names: new MeshNames(bootstrap.names), ...(options.retries && { retries: options.retries }) });
   const load = new LoadRecorder({ audience: options.loadReports ?? 'mesh' });
   const inbound = new InboundListeners({
     load,

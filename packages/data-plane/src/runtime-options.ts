@@ -6,6 +6,7 @@ import type { LoadBalancerFactory } from './load-balancing/load-balancer.js';
 import type { AccessLogSink } from './telemetry/access-log.js';
 import type { Logger } from './telemetry/logger.js';
 import type { MetricRegistry } from './telemetry/prometheus.js';
+import type { RetryOptions } from './outbound/retry-options.js';
 
 export interface RuntimeOptions extends BootstrapOptions {
   /** Default: stderr, from the level WEFT_LOG (default `warn`). */
@@ -17,6 +18,8 @@ export interface RuntimeOptions extends BootstrapOptions {
   loadBalancers?: readonly LoadBalancerFactory[];
   /** Where hosts that are not in the mesh go: to wherever the application sends them without it, or nowhere. Default `ALLOW_ANY`. */
   outboundTrafficPolicy?: 'ALLOW_ANY' | 'REGISTRY_ONLY';
+  /** What the client does about retries beside what routes say of them. */
+  retries?: RetryOptions;
   /** A prom-client Registry in which Weft's metrics appear. */
   registry?: MetricRegistry;
   /** `true`: JSON lines on stdout; a path; or a function. Default: none. */

@@ -7,6 +7,8 @@ export interface RequestContext {
   readonly tracestate?: string;
   /** performance.now() based. Outbound requests end no later. */
   readonly deadline?: number;
+  /** The inbound request is itself a retry. */
+  readonly retry?: boolean;
   /** Aborted when the inbound caller went away; outbound requests are cancelled with it. */
   readonly signal?: AbortSignal;
 }

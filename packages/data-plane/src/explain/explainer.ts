@@ -131,7 +131,7 @@ export class Explainer {
     this.#recording = recording;
     this.#random = request.random ?? 0;
     const sink = new Sink(request.response ?? { status: 200 });
-    const stream = new OutboundRequest({ telemetry: noTelemetry, clock: still, random: this.#fraction }, snapshot, head, sink, { recorder: recording });
+    const stream = new OutboundRequest({ telemetry: noTelemetry, clock: still, random: this.#fraction, retriesOfRetries: true, retryBudgets: undefined }, snapshot, head, sink, { recorder: recording });
     stream.info.randomValue = this.#random;
     stream.run();
     stream.requestEnd(0);

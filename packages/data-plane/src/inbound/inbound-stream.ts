@@ -11,7 +11,7 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
 import type { DestinationService, PeerIdentity, RouterSpelling, StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
-import { expectedTimeoutMs } from './deadline.js';
+import { callerHints, type CallerHints } from './deadline.js';
 import type { ConnectionInfo, InboundBodies, InboundStream } from './inbound-port.js';
 import type { FilterChainRuntime } from './inbound-snapshot.js';
 import type { LoadRecorder } from './load-recorder.js';
@@ -49,8 +49,8 @@ export class ServerStream implements InboundStream, FilterHost {
     const { chain, head, telemetry, context } = options;
     this.#options = options;
     this.info = new InboundInfo(options);
-    // The caller's patience, before the header that says so is stripped. It can only shorten what we do, so any caller may say it.
-    this.#request = new InboundContext(expectedTimeoutMs(head.headers));
+    // The caller's patience and whether it asks again, before the headers that say so are stripped. They can only lessen what we do, so any caller may say them.
+    this.#request = new InboundContext(callerHints(head.headers));
     // First, so that refused requests are counted and traced too; it takes the peer metadata, which the next step would strip.
     this.#telemetry = telemetry.start(this.info, head);
     this.#request.trace(this.#telemetry?.trace);
@@ -194,12 +194,14 @@ const noRoutes: LocalReply = { status: 503, body: 'no route configuration', flag
 /** Makes an abort controller only for a handler that asks for its signal: most do not. */
 class InboundContext implements RequestContext {
   readonly deadline?: number;
+  readonly retry: boolean;
   traceparent?: string;
   tracestate?: string;
   #controller: AbortController | undefined;
   #aborted = false;
 
-  constructor(timeoutMs: number | undefined) {
+  constructor({ timeoutMs, retry }: CallerHints) {
+    this.retry = retry;
     if (timeoutMs !== undefined) this.deadline = performance.now() + timeoutMs;
   }
 

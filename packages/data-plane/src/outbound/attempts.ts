@@ -12,6 +12,7 @@ import { Host } from '../upstream/host.js';
 import type { ChooseContext, UpstreamCluster } from '../upstream/upstream-cluster.js';
 import { upstreamFailed } from './local-replies.js';
 import { describeAttempt, describeHost } from './outbound-info.js';
+import type { RetryBudget } from './retry-budget.js';
 import type { RetryState } from './retry-state.js';
 import { announceTimeout, type Timeouts } from './timeouts.js';
 import { UpstreamRequest, type AttemptOwner } from './upstream-request.js';
@@ -48,6 +49,8 @@ export interface AttemptPlan {
   readonly deadline: number;
   /** Undefined: one attempt. */
   readonly retry: RetryState | undefined;
+  /** The client's own, beside the cluster's limits. */
+  readonly budget: RetryBudget | undefined;
   readonly hash: bigint | undefined;
 }
 
@@ -114,7 +117,9 @@ export class Attempts implements AttemptOwner {
     this.#current = undefined;
     if (this.#late) this.#endLate(undefined);
     this.#backoffTimer?.cancel();
-    this.#plan.retry?.release();
+    const { retry, budget, info } = this.#plan;
+    retry?.release();
+    if (budget && info.attempts === 1) budget.deposit();
   }
 
   /** Each attempt passes drops, circuit breaker and picker anew: hosts may have come, gone or been ejected since the last one. */
@@ -273,8 +278,8 @@ export class Attempts implements AttemptOwner {
   /** Whether a retriable outcome is retried: a body that can be sent again, the policy's count, and a place among the cluster's retries. */
   #mayRetry(retry: RetryState): boolean {
     if (!this.#owner.replayable) return false;
-    const { info, cluster, action } = this.#plan;
-    const refused = retry.take(cluster, action.priority);
+    const { info, cluster, action, budget } = this.#plan;
+    const refused = retry.take(cluster, action.priority, budget);
     if (refused) addFlag(info, refused);
     return refused === undefined;
   }

@@ -6,6 +6,8 @@ import type { Telemetry } from '../telemetry/telemetry.js';
 import type { Downstream } from './downstream.js';
 import type { MeshNames } from './mesh-names.js';
 import type { Lookup, OutboundEngine, OutboundStream, StreamOptions } from './outbound-engine.js';
+import { RetryBudgets } from './retry-budget.js';
+import type { RetryOptions } from './retry-options.js';
 import { OutboundRequest, type StreamServices } from './outbound-stream.js';
 
 /** What the engine needs of snapshot/outbound-listeners.ts. */
@@ -27,6 +29,7 @@ export interface EngineOptions {
   clock: Clock;
   random?: () => number;
   names: MeshNames;
+  retries?: RetryOptions;
   /** How long a request waits for its name to be answered. Default 15 s, gRPC's timeout of a resource. */
   configTimeoutMs?: number;
 }
@@ -38,9 +41,9 @@ export class Engine implements OutboundEngine {
   readonly #names: MeshNames;
   readonly #configTimeoutMs: number;
 
-  constructor({ listeners, telemetry, clock, random = Math.random, names, configTimeoutMs = 15_000 }: EngineOptions) {
+  constructor({ listeners, telemetry, clock, random = Math.random, names, retries = {}, configTimeoutMs = 15_000 }: EngineOptions) {
     this.#listeners = listeners;
-    this.#services = { telemetry, clock, random };
+    this.#services = { telemetry, clock, random, retriesOfRetries: retries.ofRetries ?? true, retryBudgets: retries.budget && new RetryBudgets(retries.budget, clock) };
     this.#clock = clock;
     this.#names = names;
     this.#configTimeoutMs = configTimeoutMs;

@@ -24,6 +24,7 @@ import { followRedirect, RedirectedDownstream, type RedirectHistory } from './in
 import type { OutboundStream, StreamOptions } from './outbound-engine.js';
 import { outboundInfo } from './outbound-info.js';
 import type { RequestRecorder } from './request-recorder.js';
+import type { RetryBudgets } from './retry-budget.js';
 import { RetryState } from './retry-state.js';
 import { shadow } from './shadow.js';
 import { strictHeaderCheck } from './strict-headers.js';
@@ -34,6 +35,9 @@ export interface StreamServices {
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   random(): number;
+  /** Whether requests are retried that serve a retry. */
+  readonly retriesOfRetries: boolean;
+  readonly retryBudgets: RetryBudgets | undefined;
 }
 
 const defaultRouter: RouterConfig = { suppressEnvoyHeaders: false, respectExpectedTimeout: false, strictCheckHeaders: [] };
@@ -212,7 +216,9 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       listenerStreamMs: this.#snapshot.maxStreamDurationMs, listenerIdleMs: this.#snapshot.streamIdleTimeoutMs ?? 0, respectExpected: respectExpectedTimeout,
     });
     this.#timeouts = timeouts;
-    const retry = RetryState.of(policy, head, steered);
+    const allowed = RetryState.of(policy, head, steered);
+    // A retry of the hop before is attempt enough: hops that all retry multiply what reaches the last.
+    const retry = this.#services.retriesOfRetries || this.#context?.retry !== true ? allowed : undefined;
     if (timeouts.streamMs <= 0) return this.#reply(timeouts.deadlineOfCaller ? deadlineExceeded : durationTimeout(this.#requestDone));
     let deadline = Infinity;
     if (timeouts.streamMs !== Infinity) {
@@ -235,7 +241,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     // 8. The attempts: one after the other, until one of them answers (attempts.ts).
     if (route.bufferLimitBytes !== undefined) this.#downstream.limitReplay(route.bufferLimitBytes);
     const announce = !suppressEnvoyHeaders && (timeouts.routeMs > 0 || timeouts.perTryMs > 0 || (timeouts.deadlineOfCaller && remainingMs !== Infinity && head.protocol === 'http'));
-    const attempts = new Attempts(this, this.#services, { info: this.info, head, cluster: this.#cluster, route, action, timeouts, announce, deadline, retry, hash });
+    const attempts = new Attempts(this, this.#services, { info: this.info, head, cluster: this.#cluster, route, action, timeouts, announce, deadline, retry, budget: this.#services.retryBudgets?.of(this.#cluster), hash });
     this.#attempts = attempts;
     if (this.#requestDone) {
       this.#startRouteTimeout(timeouts);
@@ -282,6 +288,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     this.#services.telemetry.responseHead?.(info, this.#trace, head);
     //    The route's edits are the router's own, and the router is the first filter on the way back; the others see their result.
     this.#editResponse(head);
+    if (this.#route?.includeAttemptCountInResponse) head.headers.set('x-envoy-attempt-count', String(info.attempts));
     this.#responseBody = this.#filters?.encode(head, info);
     if (this.#responseBody) this.#downstream.filterResponse(this.#responseBody);
     this.#responseHead = head;
@@ -390,7 +397,6 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
 
   #editResponse(head: ResponseHead): void {
     const route = this.#route;
-    if (route?.includeAttemptCountInResponse) head.headers.set('x-envoy-attempt-count', String(this.info.attempts || 1));
     if (route && route.responseMutations.length > 0) applyResponseMutations(head, route, this.info, this.#head, this.#recorder?.responseEdits);
     if (this.#setCookies) for (const cookie of this.#setCookies) head.headers.add('set-cookie', cookie);
   }

@@ -10,6 +10,7 @@ import { askedDelay, retryDelay } from './backoff.js';
 import { takeNumber } from './control-headers.js';
 import { refusesOnRetry } from './host-predicates.js';
 import { resetIntervalMs } from './reset-header.js';
+import type { RetryBudget } from './retry-budget.js';
 import { reachedHost, retriesFailure, retriesHead, retryRules, wordsOf, type RetryDecision, type RetryRules } from './retry-rules.js';
 
 const defaultBackoff = { baseMs: 25, maxMs: 250 };
@@ -77,11 +78,15 @@ export class RetryState {
    * Takes one retry and a place among the cluster's concurrent ones. Undefined, or the flag that says why there is none.
    * One place a request, from the decision for its last retry on: the one before is over, or late (hedging).
    */
-  take(cluster: Pick<UpstreamCluster, 'beginRetry' | 'endRetry'>, priority: RoutePriority): ResponseFlag | undefined {
+  take(cluster: Pick<UpstreamCluster, 'beginRetry' | 'endRetry'>, priority: RoutePriority, budget?: RetryBudget): ResponseFlag | undefined {
     this.release();
     if (this.#left === 0) return 'URX';
     this.#left--;
     if (!cluster.beginRetry(priority)) return 'UO';
+    if (budget?.withdraw() === false) {
+      cluster.endRetry(priority);
+      return 'UO';
+    }
     this.#place = cluster;
     this.#priority = priority;
     this.#made++;

@@ -15,6 +15,8 @@ import type { StreamInfo } from '../stream/stream-info.js';
 import { Host } from '../upstream/host.js';
 import type { AttemptOutcome, UpstreamCluster } from '../upstream/upstream-cluster.js';
 import type { Downstream, MirrorAttempt, UpstreamAttempt } from './downstream.js';
+import { RetryBudgets } from './retry-budget.js';
+import type { RetryOptions } from './retry-options.js';
 import { OutboundRequest } from './outbound-stream.js';
 import type { StreamOptions } from './outbound-engine.js';
 
@@ -152,6 +154,7 @@ export interface TestStreamOptions {
   maxStreamDurationMs?: number;
   streamIdleTimeoutMs?: number;
   router?: Partial<RouterConfig>;
+  retries?: RetryOptions;
   virtualHost?: Partial<VirtualHostConfig>;
   includeAttemptCount?: boolean;
   /** Whether the body is at hand from the start. Default true. */
@@ -191,7 +194,18 @@ export function testStream(options: TestStreamOptions = {}) {
     ...(options.router && { router: { suppressEnvoyHeaders: false, respectExpectedTimeout: false, strictCheckHeaders: [], ...options.router } }),
   };
   const head: RequestHead = { protocol, method: 'POST', scheme: 'http', authority: 'payments', path: '/pay', headers: HeaderMap.from(headers) };
-  const stream = new OutboundRequest({ telemetry: { start: () => undefined, end: (info) => void ended.push(info) }, clock, random: options.random ?? (() => 0.999999) }, snapshot, head, downstream, options.stream);
+  const { ofRetries = true, budget } = options.retries ?? {};
+  const services = {
+    telemetry: { start: () => undefined, end: (info: StreamInfo) => void ended.push(info) }, clock, random: options.random ?? (() => 0.999999), retriesOfRetries: ofRetries, retryBudgets: budget && new RetryBudgets(budget, clock),
+  };
+  const stream = new OutboundRequest(services, snapshot, head, downstream, options.stream);
   stream.run();
-  return { stream, cluster, mirror, downstream, clock, ended, head };
+  /** A second request to the same cluster. */
+  const another = () => {
+    const second = new TestDownstream({ whole: true });
+    const request = new OutboundRequest(services, snapshot, { ...head, headers: HeaderMap.from(headers) }, second, options.stream);
+    request.run();
+    return { stream: request, downstream: second, clock };
+  };
+  return { stream, cluster, mirror, downstream, clock, ended, head, another };
 }

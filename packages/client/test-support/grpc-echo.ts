@@ -24,6 +24,8 @@ export interface EchoOptions {
   fail?: () => number | undefined;
   /** Unary calls are never answered. */
   hang?: boolean;
+  /** Unary calls are answered when it calls what it is given. */
+  hold?: (answer: () => void) => void;
   onMessage?: (method: string, message: string) => void;
   credentials?: ServerCredentials;
   port?: number;
@@ -44,6 +46,7 @@ export async function echoServer(options: EchoOptions = {}): Promise<EchoServer>
     if (failure) return callback(failure);
     options.onMessage?.('Unary', String(call.request));
     if (options.hang || String(call.request) === 'hang') return;
+    if (options.hold) return options.hold(() => callback(null, call.request));
     call.sendMetadata(Metadata.fromHttp2Headers({ 'x-initial': 'a', 'x-bin-bin': Buffer.from([1, 2]).toString('base64') }));
     callback(null, call.request, Metadata.fromHttp2Headers({ 'x-trailer': 'z' }));
   };

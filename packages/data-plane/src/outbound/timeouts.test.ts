@@ -48,12 +48,13 @@ test.each([
 });
 
 test.each([
-  ['the deadline is the timeout', { maxGrpcTimeoutMs: 0 }, 100, 100],
+  ['the deadline by itself is enough', { maxGrpcTimeoutMs: 0 }, 100, 0],
+  ['also below its bound', { maxGrpcTimeoutMs: 500 }, 100, 0],
   ['bounded', { maxGrpcTimeoutMs: 50 }, 100, 50],
   ['without a deadline the bound', { maxGrpcTimeoutMs: 50 }, Infinity, 50],
   ['without either none', { maxGrpcTimeoutMs: 0 }, Infinity, 0],
   ['the offset answers a little earlier', { maxGrpcTimeoutMs: 0, grpcTimeoutOffsetMs: 10 }, 100, 90],
-  ['an offset above the deadline is ignored', { maxGrpcTimeoutMs: 0, grpcTimeoutOffsetMs: 200 }, 100, 100],
+  ['an offset above the deadline is ignored', { maxGrpcTimeoutMs: 0, grpcTimeoutOffsetMs: 200 }, 100, 0],
 ])('gRPC with the older fields: %s', (_name, options, remainingMs, expected) => {
   expect(timeoutsOf(action({ timeoutMs: 15_000, ...options }), 0, 0, head({}, 'grpc'), { remainingMs }).routeMs).toBe(expected);
   expect(timeoutsOf(action({ timeoutMs: 15_000, ...options }), 0, 0, head(), { remainingMs }).routeMs).toBe(15_000);

@@ -83,7 +83,9 @@ function configuredMs(action: ForwardActionConfig, { protocol }: RequestHead, re
   let asked = remainingMs === Infinity ? 0 : remainingMs;
   // The offset answers a little before the caller gives up; it never turns into no limit.
   if (offset < asked) asked -= offset;
-  return max > 0 && (asked === 0 || asked > max) ? max : asked;
+  if (max > 0 && (asked === 0 || asked > max)) return max;
+  // The deadline as it came needs no second timer, and its host no second header.
+  return asked === remainingMs ? 0 : asked;
 }
 
 function askedMs({ headers }: RequestHead, respectExpected: boolean): number | undefined {

@@ -19,7 +19,6 @@ export function retryPolicy(
 ): RetryPolicyInit | undefined {
   if (policy.attempts <= 0) return undefined;
   if (profile === 'grpc') return grpcRetryPolicy(policy, warn);
-  if (policy.remoteLocalities && profile === 'weft') warn('retries.retryRemoteLocalities: Weft clients retry within the priority that load balancing picks');
   const words = policy.retryOn.length > 0 ? [...policy.retryOn] : [...defaultWords, statusCodesWord];
   if (policy.statusCodes.length > 0 && !words.includes(statusCodesWord)) words.push(statusCodesWord);
   return {
@@ -31,7 +30,7 @@ export function retryPolicy(
     ...(policy.ignorePreviousHosts && !consistentHash
       ? { retryHostPredicate: [extension('envoy.retry_host_predicates.previous_hosts', PreviousHostsPredicateSchema, {})], hostSelectionRetryMaxAttempts: 5n }
       : {}),
-    ...(policy.remoteLocalities && profile === 'envoy'
+    ...(policy.remoteLocalities
       ? { retryPriority: extension('envoy.retry_priorities.previous_priorities', PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) }
       : {}),
   };

@@ -28,7 +28,18 @@ export function routeConfiguration(context: GenerateContext, profile: ProfileNam
 }
 
 export function virtualHost(context: GenerateContext, profile: ProfileName, target: OutboundTarget): VirtualHostInit {
-  return { name: hostPort(target.host, target.port), domains: virtualHostDomains(context, profile, target), routes: targetRoutes(context, profile, target) };
+  return {
+    name: hostPort(target.host, target.port),
+    domains: virtualHostDomains(context, profile, target),
+    routes: targetRoutes(context, profile, target),
+    ...(countsAttempts(profile, target) && { includeRequestAttemptCount: true }),
+  };
+}
+
+/** As istiod does, so that servers can tell retries from requests. gRPC has a header of its own for it, which Weft's clients send with retries only. */
+function countsAttempts(profile: ProfileName, { port, service }: OutboundTarget): boolean {
+  if (profile === 'grpc') return false;
+  return profile === 'envoy' || service?.ports.find(({ number }) => number === port)?.protocol !== 'grpc';
 }
 
 /** Envoy cuts off direct responses at 4 KiB unless told otherwise. */

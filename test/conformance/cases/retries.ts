@@ -115,34 +115,34 @@ export const retryCases: readonly ConformanceCase[] = [
   },
   {
     name: 'the route timeout covers all attempts',
-    ...route({ timeout: '0.3s', retry_policy: policy('5xx,unavailable', { retry_back_off: { base_interval: '10s' } }) }),
+    ...route({ timeout: '0.6s', retry_policy: policy('5xx,unavailable', { retry_back_off: { base_interval: '10s' } }) }),
     exchanges: [
-      { answer: silence, expect: { status: 504, body: 'upstream request timeout', seen: { 'x-envoy-expected-rq-timeout-ms': '300' } } },
+      { answer: silence, expect: { status: 504, body: 'upstream request timeout', seen: { 'x-envoy-expected-rq-timeout-ms': '600' } } },
       { only: 'http', headers: { 'x-envoy-upstream-rq-timeout-alt-response': '1' }, answer: silence, expect: { status: 204, body: '', seen: { 'x-envoy-upstream-rq-timeout-alt-response': undefined } } },
-      { headers: { 'x-envoy-upstream-rq-timeout-ms': '100' }, answer: silence, expect: { status: 504, seen: { 'x-envoy-expected-rq-timeout-ms': '100', 'x-envoy-upstream-rq-timeout-ms': undefined } } },
+      { headers: { 'x-envoy-upstream-rq-timeout-ms': '500' }, answer: silence, expect: { status: 504, seen: { 'x-envoy-expected-rq-timeout-ms': '500', 'x-envoy-upstream-rq-timeout-ms': undefined } } },
     ],
   },
   {
     name: 'a per-try timeout gives the next attempt its turn, and the host learns why',
-    ...route({ timeout: '5s', retry_policy: policy('5xx', { per_try_timeout: '0.2s' }) }),
+    ...route({ timeout: '5s', retry_policy: policy('5xx', { per_try_timeout: '0.6s' }) }),
     virtualHost: counted,
     exchanges: [
-      { answer: [silence, {}], expect: { attempts: 2, seen: { 'x-envoy-is-timeout-retry': 'true', 'x-envoy-expected-rq-timeout-ms': '200' } } },
-      { headers: { 'x-envoy-upstream-rq-per-try-timeout-ms': '60' }, answer: silence, expect: { status: 504, attempts: 3, body: 'upstream request timeout', headers: { 'x-envoy-attempt-count': '3' }, seen: { 'x-envoy-expected-rq-timeout-ms': '60', 'x-envoy-upstream-rq-per-try-timeout-ms': undefined } } },
+      { answer: [silence, {}], expect: { attempts: 2, seen: { 'x-envoy-is-timeout-retry': 'true', 'x-envoy-expected-rq-timeout-ms': '600' } } },
+      { headers: { 'x-envoy-upstream-rq-per-try-timeout-ms': '300' }, answer: silence, expect: { status: 504, attempts: 3, body: 'upstream request timeout', headers: { 'x-envoy-attempt-count': '3' }, seen: { 'x-envoy-expected-rq-timeout-ms': '300', 'x-envoy-upstream-rq-per-try-timeout-ms': undefined } } },
     ],
   },
   {
     name: 'with hedging, a per-try timeout starts another attempt whatever the policy\'s words',
-    ...route({ timeout: '5s', hedge_policy: { hedge_on_per_try_timeout: true }, retry_policy: policy('connect-failure', { per_try_timeout: '0.2s' }) }),
+    ...route({ timeout: '5s', hedge_policy: { hedge_on_per_try_timeout: true }, retry_policy: policy('connect-failure', { per_try_timeout: '0.6s' }) }),
     virtualHost: counted,
     exchanges: [
-      { answer: [silence, {}], expect: { attempts: 2, seen: { 'x-envoy-is-timeout-retry': 'true', 'x-envoy-expected-rq-timeout-ms': /^4[78]\d\d$/ } } },
+      { answer: [silence, {}], expect: { attempts: 2, seen: { 'x-envoy-is-timeout-retry': 'true', 'x-envoy-expected-rq-timeout-ms': /^4[1-4]\d\d$/ } } },
       { headers: { 'x-envoy-hedge-on-per-try-timeout': 'false' }, answer: silence, expect: { status: 504, attempts: 1 } },
     ],
   },
   {
     name: 'an attempt without a byte for too long is retried as a timeout',
-    ...route({ timeout: '5s', retry_policy: policy('5xx', { per_try_idle_timeout: '0.2s', num_retries: 1 }) }),
+    ...route({ timeout: '5s', retry_policy: policy('5xx', { per_try_idle_timeout: '0.6s', num_retries: 1 }) }),
     protocols: ['http'],
     exchanges: [
       { answer: [silence, {}], expect: { attempts: 2 } },
@@ -151,19 +151,19 @@ export const retryCases: readonly ConformanceCase[] = [
   },
   {
     name: 'a request that is idle too long ends, whatever would be retried',
-    ...route({ idle_timeout: '0.3s', retry_policy: policy('5xx,unavailable') }),
+    ...route({ idle_timeout: '0.6s', retry_policy: policy('5xx,unavailable') }),
     exchanges: [{ answer: silence, expect: { status: 504, attempts: 1, body: 'stream timeout' } }],
   },
   {
     name: 'a maximum duration ends the request and replaces its timeout',
-    ...route({ timeout: '0.1s', max_stream_duration: { max_stream_duration: '0.3s' } }),
+    ...route({ timeout: '0.1s', max_stream_duration: { max_stream_duration: '0.6s' } }),
     exchanges: [{ answer: silence, expect: { status: 504, grpcStatus: 4, body: 'downstream duration timeout', seen: { 'x-envoy-expected-rq-timeout-ms': undefined } } }],
   },
   {
     name: 'the older limits of gRPC deadlines replace the timeout',
-    ...route({ timeout: '0.1s', max_grpc_timeout: '0.4s' }),
+    ...route({ timeout: '0.1s', max_grpc_timeout: '0.6s' }),
     protocols: ['grpc'],
-    exchanges: [{ answer: silence, expect: { grpcStatus: 14, body: 'upstream request timeout', seen: { 'x-envoy-expected-rq-timeout-ms': '400' } } }],
+    exchanges: [{ answer: silence, expect: { grpcStatus: 14, body: 'upstream request timeout', seen: { 'x-envoy-expected-rq-timeout-ms': '600' } } }],
   },
   {
     name: 'a router may keep its own headers to itself',
@@ -175,7 +175,7 @@ export const retryCases: readonly ConformanceCase[] = [
     name: 'a router may take the timeout that another proxy announced',
     ...route({ timeout: '5s' }),
     router: { respect_expected_rq_timeout: true },
-    exchanges: [{ headers: { 'x-envoy-expected-rq-timeout-ms': '150' }, answer: silence, expect: { status: 504, seen: { 'x-envoy-expected-rq-timeout-ms': '150' } } }],
+    exchanges: [{ headers: { 'x-envoy-expected-rq-timeout-ms': '700' }, answer: silence, expect: { status: 504, seen: { 'x-envoy-expected-rq-timeout-ms': '700' } } }],
   },
   {
     name: 'a strict router refuses control headers that make no sense',

@@ -47,6 +47,14 @@ test('each attempt tells its host what is left of the route timeout', () => {
   expect(expected()).toMatch(/^3[56]$/);
 });
 
+test('of a deadline hosts of HTTP hear, of a maximum duration of the configuration they do not', () => {
+  const expected = (options: Parameters<typeof testStream>[0]) => testStream(options).downstream.last.head.headers.get('x-envoy-expected-rq-timeout-ms');
+  expect(Number(expected({ stream: { deadline: performance.now() + 5000 } }))).toBeGreaterThan(4000);
+  expect(expected({ maxStreamDurationMs: 5000 })).toBeUndefined();
+  expect(expected({ maxStreamDurationMs: 5000, retryPolicy: { retryOn: ['5xx'], perTryTimeoutMs: 8000 } })).toBe('8000');
+  expect(expected({ protocol: 'grpc', stream: { deadline: performance.now() + 5000 } })).toBeUndefined();
+});
+
 test('a router that is to add no headers of its own adds none', () => {
   const { downstream, cluster } = testStream({ action: { timeoutMs: 100 }, router: { suppressEnvoyHeaders: true } });
   expect(downstream.last.head.headers.has('x-envoy-expected-rq-timeout-ms')).toBe(false);

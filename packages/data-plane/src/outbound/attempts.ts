@@ -159,7 +159,8 @@ export class Attempts implements AttemptOwner {
       rewriteForHost(head, action, host);
     }
     if (route.includeAttemptCount) head.headers.set('x-envoy-attempt-count', String(attempts));
-    if (announce) announceTimeout(head, timeouts, this.#requestDoneAt > 0 ? this.#services.clock.now() - this.#requestDoneAt : 0, deadline - performance.now());
+    // Of a maximum duration that is only the configuration's, hosts hear nothing, as from Envoy.
+    if (announce) announceTimeout(head, timeouts, this.#requestDoneAt > 0 ? this.#services.clock.now() - this.#requestDoneAt : 0, timeouts.deadlineOfCaller ? deadline - performance.now() : Infinity);
     if (reason) {
       if (route.includeIsTimeoutRetry) head.headers.set('x-envoy-is-timeout-retry', String(reason.timedOut === true));
       // gRFC A6: the server learns that it may have seen the call before.

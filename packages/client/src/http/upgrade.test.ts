@@ -122,7 +122,7 @@ test('node:http upgrades through the agent, with back-pressure and half-close', 
 
 test('a connection that nobody uses is closed after the idle timeout; closing the mesh closes what is left', async () => {
   const port = await echoServer();
-  const made = mesh().add('chat', { ports: [port], idleTimeoutMs: 40 }).add('long', { ports: [port] });
+  const made = mesh().add('chat', { ports: [port], idleTimeoutMs: 1000 }).add('long', { ports: [port] });
   const idle = await upgrade(made, 'http://chat');
   await once(idle.socket.resume(), 'close');
   const left = await upgrade(made, 'http://long');

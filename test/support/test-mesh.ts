@@ -36,14 +36,14 @@ export class TestMesh {
   }
 
   /** A workload of namespace `default` that joins with a fresh token. */
-  async workload(name: string, account = name, options: RuntimeOptions = {}): Promise<TestWorkload> {
+  async workload(name: string, account = name, options: RuntimeOptions = {}, clientOptions: Parameters<typeof meshOver>[1] = {}): Promise<TestWorkload> {
     const token = await this.controlPlane.joinTokens.create({ workload: `default/${name}`, identity: `default/${account}` });
     const runtime = createRuntime({ controlPlane: this.controlPlane.xdsTls, workload: `default/${name}`, address: '127.0.0.1', token, ...options }, {});
     // Client and server each let go of it once.
     let users = 2;
     let closed: Promise<void> | undefined;
     const shared: Runtime = Object.freeze({ ...runtime, close: () => ((users -= 1) === 0 ? (closed ??= runtime.close()) : Promise.resolve()) });
-    const client = meshOver(shared);
+    const client = meshOver(shared, clientOptions);
     const server = new MeshServer(shared, { drainDelayMs: 0, drainTimeoutMs: 2000 });
     const close = async () => {
       await client.close();

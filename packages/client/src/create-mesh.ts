@@ -1,8 +1,13 @@
 import { acquireRuntime, prometheusText, type Runtime, type RuntimeOptions, type XdsStatus } from '@weft/data-plane/internal';
 import type { ClientOptions } from '@grpc/grpc-js';
 import type { Agent } from 'node:http';
+import type { Agent as HttpsAgent } from 'node:https';
+import type { Socket } from 'node:net';
+import type { ConnectionOptions } from 'node:tls';
 import type { Dispatcher } from 'undici';
 import type { MeshRequestOptions, MeshResponse } from './http/request.js';
+import type { ConnectOptions, ConnectTarget } from './tcp/mesh-connector.js';
+import type { MeshSocket } from './tcp/mesh-socket.js';
 import { MeshClient, type InstallOptions } from './mesh-client.js';
 
 export interface MeshOptions extends RuntimeOptions {
@@ -10,6 +15,8 @@ export interface MeshOptions extends RuntimeOptions {
   replayBytes?: number;
   /** How long `close()` waits for requests that run before it gives them up, milliseconds. Default 30 s. */
   drainTimeoutMs?: number;
+  /** TLS of the application itself where it requests https:// from hosts of the mesh by fetch or undici: `ca`, `cert`, `key`, … */
+  https?: ConnectionOptions;
 }
 
 export interface MeshStatus {
@@ -33,6 +40,15 @@ export interface Mesh extends AsyncDisposable {
   request(url: string | URL, options?: MeshRequestOptions): Promise<MeshResponse>;
   /** For clients of node:http, such as axios (`httpAgent`), got (`agent.http`) and ws (`agent`). Hosts that are not the mesh's go to http.globalAgent. */
   readonly agent: Agent;
+  /** The same for https://: the application's own TLS, in connections that the mesh carries as bytes. */
+  readonly httpsAgent: HttpsAgent;
+  /**
+   * A connection to a TCP port of the mesh (`HOST:PORT`), secured and balanced by it: the Socket itself, a TLSSocket under mutual TLS.
+   * Rejects with a {@link MeshError}. Hosts that are not the mesh's are connected directly.
+   */
+  connect(target: ConnectTarget, options?: ConnectOptions): Promise<Socket>;
+  /** A stream that connects when it is told to, for drivers that make their socket first: `new pg.Client({ stream: () => mesh.socket() })`. */
+  socket(): MeshSocket;
   /**
    * Puts global fetch in the mesh, with `http: true` also what goes through node:http without an agent of its own. Hosts that are not
    * the mesh's go to the dispatcher and the agent that were installed before.
@@ -56,11 +72,11 @@ export interface Mesh extends AsyncDisposable {
  * @throws {@link MeshError} WEFT_BOOTSTRAP_INVALID, WEFT_VERSION_MISMATCH
  */
 export function createMesh(options: MeshOptions = {}): Mesh {
-  const { replayBytes, drainTimeoutMs, ...runtimeOptions } = options;
-  return meshOver(acquireRuntime(runtimeOptions), { ...(replayBytes !== undefined && { replayBytes }), ...(drainTimeoutMs !== undefined && { drainTimeoutMs }) });
+  const { replayBytes, drainTimeoutMs, https, ...runtimeOptions } = options;
+  return meshOver(acquireRuntime(runtimeOptions), { ...(https && { https }), ...(replayBytes !== undefined && { replayBytes }), ...(drainTimeoutMs !== undefined && { drainTimeoutMs }) });
 }
 
-export function meshOver(runtime: Pick<Runtime, 'outbound' | 'tls' | 'xds' | 'stats' | 'identity' | 'ready' | 'close'>, options: Pick<MeshOptions, 'replayBytes' | 'drainTimeoutMs'> = {}): Mesh {
+export function meshOver(runtime: Pick<Runtime, 'outbound' | 'tls' | 'xds' | 'stats' | 'identity' | 'ready' | 'close'>, options: Pick<MeshOptions, 'replayBytes' | 'drainTimeoutMs' | 'https'> = {}): Mesh {
   const client = new MeshClient({ engine: runtime.outbound, tls: runtime.tls, ...options });
   let closing: Promise<void> | undefined;
   // Whether by mesh.close() or by dispatcher.close(): who closes one closes all.
@@ -73,6 +89,11 @@ export function meshOver(runtime: Pick<Runtime, 'outbound' | 'tls' | 'xds' | 'st
     get agent() {
       return client.agent;
     },
+    get httpsAgent() {
+      return client.httpsAgent;
+    },
+    connect: (target: ConnectTarget, connectOptions?: ConnectOptions) => client.connector.connect(target, connectOptions),
+    socket: () => client.socket(),
     install: (options?: InstallOptions) => client.install(options),
     grpc: () => client.grpc(),
     ready: (signal?: AbortSignal) => runtime.ready(signal),

@@ -1,5 +1,6 @@
-import { GrpcTransport, HttpTransport, MeshError, type OutboundEngine, type TlsContexts } from '@weft/data-plane/internal';
-import { Dispatcher1Wrapper } from 'undici';
+import type { ConnectionOptions } from 'node:tls';
+import { GrpcTransport, HttpTransport, MeshError, TcpTransport, type OutboundEngine, type TlsContexts } from '@weft/data-plane/internal';
+import { Dispatcher1Wrapper, type Agent } from 'undici';
 import type { ChannelCredentials, ChannelOptions, ClientOptions } from '@grpc/grpc-js';
 import { MeshChannel, type ChannelServices } from './grpc/mesh-channel.js';
 import type { ExchangeServices } from './http/http-exchange.js';
@@ -10,8 +11,12 @@ import { meshRequest, type MeshRequestOptions, type MeshResponse, type RequestSe
 import { InFlight, type Running } from './in-flight.js';
 import { Mirrors } from './mirrors.js';
 import { InProcessServer } from './node-http/in-process-server.js';
-import { installAgent } from './node-http/install-agents.js';
+import { installAgents } from './node-http/install-agents.js';
 import { MeshAgent } from './node-http/mesh-agent.js';
+import { MeshHttpsAgent } from './node-http/mesh-https-agent.js';
+import { MeshConnector } from './tcp/mesh-connector.js';
+import { MeshSocket } from './tcp/mesh-socket.js';
+import { secureDispatcher } from './tcp/secure-dispatcher.js';
 
 export interface MeshClientOptions {
   readonly engine: OutboundEngine;
@@ -21,6 +26,8 @@ export interface MeshClientOptions {
   readonly replayBytes?: number;
   /** How long close() waits for requests that run, milliseconds. Default 30 s. */
   readonly drainTimeoutMs?: number;
+  /** TLS of the application itself, for https:// to hosts of the mesh. */
+  readonly https?: ConnectionOptions;
 }
 
 export interface InstallOptions {
@@ -44,17 +51,24 @@ export class MeshClient {
   readonly #fetchDispatcher: Dispatcher1Wrapper;
   readonly #engine: OutboundEngine;
   readonly #passage: Passage;
+  readonly connector: MeshConnector;
+  readonly #https: ConnectionOptions;
+  #secure: Agent | undefined;
   #agent: MeshAgent | undefined;
+  #httpsAgent: MeshHttpsAgent | undefined;
   #uninstall: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor({ engine, tls, outboundTrafficPolicy = 'ALLOW_ANY', replayBytes = 65_536, drainTimeoutMs = 30_000 }: MeshClientOptions) {
+  constructor({ engine, tls, outboundTrafficPolicy = 'ALLOW_ANY', replayBytes = 65_536, drainTimeoutMs = 30_000, https = {} }: MeshClientOptions) {
     this.#drainTimeoutMs = drainTimeoutMs;
     this.#transport = new HttpTransport({ tls });
     this.#grpcTransport = new GrpcTransport({ tls });
     const counted = { engine, mirrors: this.#mirrors, started: (running: Running) => this.#inFlight.add(running), ended: (running: Running) => this.#inFlight.remove(running), closed: () => this.#closing !== undefined };
-    const exchange: ExchangeServices = { ...counted, transport: this.#transport, replayBytes };
     const passage = new Passage(engine, outboundTrafficPolicy);
+    this.#https = https;
+    this.connector = new MeshConnector({ ...counted, passage, transport: new TcpTransport({ tls }) });
+    const secureFor = async (authority: string) => ((await this.connector.findSecure(authority)).kind === 'mesh' ? (this.#secure ??= secureDispatcher(this.connector, this.#https)) : undefined);
+    const exchange: ExchangeServices = { ...counted, transport: this.#transport, replayBytes, secureFor };
     this.#engine = engine;
     this.#passage = passage;
     this.dispatcher = new MeshDispatcher({ services: exchange, passage, replayBytes });
@@ -81,9 +95,19 @@ export class MeshClient {
     return this.#agent;
   }
 
+  get httpsAgent(): MeshHttpsAgent {
+    this.#httpsAgent ??= new MeshHttpsAgent(this.connector);
+    return this.#httpsAgent;
+  }
+
+  /** Not connected yet. */
+  socket(): MeshSocket {
+    return new MeshSocket(this.connector);
+  }
+
   install({ http = false }: InstallOptions = {}): () => void {
     if (this.#closing) throw new MeshError('WEFT_CLOSED', 'install() after close()');
-    const undo = [installDispatcher(this.dispatcher), ...(http ? [installAgent(this.agent)] : [])];
+    const undo = [installDispatcher(this.dispatcher), ...(http ? [installAgents(this.agent, this.httpsAgent)] : [])];
     const uninstall = () => undo.forEach((fn) => fn());
     this.#uninstall = uninstall;
     return uninstall;
@@ -98,6 +122,9 @@ export class MeshClient {
   async #close(): Promise<void> {
     this.#uninstall?.();
     this.dispatcher.refuse();
+    this.#httpsAgent?.destroy();
+    // Idle connections of the application's own TLS are nobody's any more.
+    void this.#secure?.close();
     await this.#inFlight.drained(this.#drainTimeoutMs);
     this.#agent?.destroy();
     this.#mirrors.close();

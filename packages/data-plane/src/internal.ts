@@ -9,9 +9,12 @@ export { currentContext, runInContext, type RequestContext } from './context/req
 export type { Downstream, MirrorAttempt, UpstreamAttempt } from './outbound/downstream.js';
 export { Engine, type EngineOptions, type ListenerSource, type ListenerState } from './outbound/engine.js';
 export { MeshNames, type MeshNamesOptions } from './outbound/mesh-names.js';
-export type { Lookup, OutboundEngine, OutboundStream, StreamOptions } from './outbound/outbound-engine.js';
+export type { Lookup, OutboundEngine, OutboundStream, StreamOptions, TcpLookup } from './outbound/outbound-engine.js';
+export type { OutboundTcpSnapshot } from './snapshot/outbound-tcp.js';
 export type { OutboundListenerSnapshot } from './snapshot/outbound-listener.js';
 export { httpFailure, isCallerError } from './transport/http-failure.js';
+export { TcpTransport } from './transport/tcp-transport.js';
+export { watchSocket } from './transport/watch-socket.js';
 export { HttpTransport } from './transport/http-transport.js';
 export type { Host } from './upstream/host.js';
 export type { UpstreamCluster } from './upstream/upstream-cluster.js';

@@ -106,7 +106,8 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
     random,
     ...(options.maxNames !== undefined && { maxNames: options.maxNames }),
   });
-  const engine = new Engine({ listeners, telemetry, clock, random, names: new MeshNames(bootstrap.names), ...(options.retries && { retries: options.retries }) });
+  const sourceAddress = String(bootstrap.node.metadata['INSTANCE_IPS'] ?? '').split(',')[0];
+  const engine = new Engine({ listeners, telemetry, clock, random, names: new MeshNames(bootstrap.names), ...(options.retries && { retries: options.retries }), ...(sourceAddress && { sourceAddress }) });
   const load = new LoadRecorder({ audience: options.loadReports ?? 'mesh' });
   const inbound = new InboundListeners({
     load,
@@ -175,6 +176,8 @@ function followAuthorities(xds: AdsClient, type: ResourceType<SecretConfig>, sou
 function registryOnly(engine: OutboundEngine): OutboundEngine {
   return {
     lookup: (scheme, authority) => engine.lookup(scheme, authority),
+    lookupTcp: (authority, defaultPort) => engine.lookupTcp(authority, defaultPort),
+    connectTcp: (snapshot, connectOptions) => engine.connectTcp(snapshot, connectOptions),
     start: (snapshot, head, downstream, streamOptions) => engine.start(snapshot, head, downstream, streamOptions),
     mayPassThrough: () => false,
   };

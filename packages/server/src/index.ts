@@ -2,7 +2,7 @@ import { acquireRuntime, type RuntimeOptions } from '@weft/data-plane/internal';
 import { MeshServer, type MeshServerSettings } from './mesh-server.js';
 
 export type { ListeningServer, ListenOptions, LoadReports, MeshServer, MeshServerSettings, MeshServerStatus } from './mesh-server.js';
-export type { FastifyApp, HttpApp, ListenTarget, RequestListener } from './target.js';
+export type { ConnectionListener, FastifyApp, HttpApp, ListenTarget, RequestListener } from './target.js';
 
 export interface MeshServerOptions extends RuntimeOptions, MeshServerSettings {
   handleSigterm?: boolean;
@@ -15,10 +15,11 @@ export interface MeshServerOptions extends RuntimeOptions, MeshServerSettings {
  * @throws {MeshError} WEFT_BOOTSTRAP_INVALID, WEFT_VERSION_MISMATCH.
  */
 export function createMeshServer(options: MeshServerOptions = {}): MeshServer {
-  const { configTimeoutMs, peekTimeoutMs, drainDelayMs, drainTimeoutMs, handleSigterm, ...runtimeOptions } = options;
+  const { configTimeoutMs, peekTimeoutMs, detectTimeoutMs, drainDelayMs, drainTimeoutMs, handleSigterm, ...runtimeOptions } = options;
   const settings: MeshServerSettings = {
     ...(configTimeoutMs !== undefined && { configTimeoutMs }),
     ...(peekTimeoutMs !== undefined && { peekTimeoutMs }),
+    ...(detectTimeoutMs !== undefined && { detectTimeoutMs }),
     ...(drainDelayMs !== undefined && { drainDelayMs }),
     ...(drainTimeoutMs !== undefined && { drainTimeoutMs }),
     ...(handleSigterm !== undefined && { handleSigterm }),

@@ -11,8 +11,10 @@ export interface ListenOptions {
   port: number;
   /** Address to bind, exactly. Default `::` (every address), or `0.0.0.0` where the machine has no IPv6. */
   host?: string;
-  /** Name of the port in the WorkloadGroup or Service. Default `grpc` for a grpc.Server alone, else `http`. */
+  /** Name of the port in the WorkloadGroup or Service. Default `grpc` for a grpc.Server alone, `tcp` for bytes, else `http`. */
   name?: string;
+  /** `tcp`: connections are the application's, judged and secured by the mesh. Default where the target is a net.Server. */
+  protocol?: 'tcp';
 }
 
 export interface MeshServerSettings {
@@ -22,6 +24,8 @@ export interface MeshServerSettings {
   peekTimeoutMs?: number;
   /** TLS handshakes at once on one port; beyond them the oldest is given up. Default 1000. */
   maxHandshakes?: number;
+  /** On a PERMISSIVE port of bytes: how long a client may be silent before it counts as plain text, ms. Default 500. */
+  detectTimeoutMs?: number;
   /** After a port is deregistered: how long it goes on accepting, so that callers hear of it first, ms. Default 500. */
   drainDelayMs?: number;
   /** How long requests in flight may take after that, ms. Default 30000. */
@@ -70,16 +74,16 @@ export class MeshServer {
 
   /**
    * Serves an Express app, a Fastify instance, an http.Server, a request listener or a grpc.Server, or HTTP and gRPC on one port, and
-   * registers the port. Rejects where the port cannot be bound or the target is none of these.
+   * registers the port; with `protocol: 'tcp'` a net.Server, or a function that takes sockets. Rejects where the port cannot be bound or the target is none of these.
    */
   async listen(target: ListenTarget, where: number | ListenOptions): Promise<ListeningServer> {
     if (this.#closing) throw new MeshError('WEFT_CLOSED', 'listen');
     const options = typeof where === 'number' ? { port: where } : where;
     refuseInsecureParser();
-    const targets = targetsOf(target);
-    const { configTimeoutMs = 10_000, peekTimeoutMs = 10_000, maxHandshakes } = this.#settings;
-    const portName = options.name ?? (targets.http ? 'http' : 'grpc');
-    const listen = (host: string) => MeshListener.listen(this.#runtime, targets, { port: options.port, host, portName, configTimeoutMs, peekTimeoutMs, maxHandshakes });
+    const targets = targetsOf(target, options.protocol);
+    const { configTimeoutMs = 10_000, peekTimeoutMs = 10_000, detectTimeoutMs = 500, maxHandshakes } = this.#settings;
+    const portName = options.name ?? (targets.tcp ? 'tcp' : targets.http ? 'http' : 'grpc');
+    const listen = (host: string) => MeshListener.listen(this.#runtime, targets, { port: options.port, host, portName, configTimeoutMs, peekTimeoutMs, detectTimeoutMs, maxHandshakes });
     const listener = await (options.host === undefined ? listen('::').catch((error: NodeJS.ErrnoException) => (noIPv6.has(error.code) ? listen('0.0.0.0') : Promise.reject(error))) : listen(options.host));
     if (this.#closing) {
       await listener.close(0);

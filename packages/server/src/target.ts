@@ -1,5 +1,6 @@
 // What `mesh.listen` takes, told apart without loading express, fastify or grpc-js.
 import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Server as GrpcServer } from '@grpc/grpc-js';
 import type { RouterSpelling } from '@weft/data-plane/internal';
@@ -15,7 +16,9 @@ export interface FastifyApp {
 }
 
 export type HttpApp = RequestListener | HttpServer | FastifyApp;
-export type ListenTarget = HttpApp | GrpcServer | { http?: HttpApp; grpc?: GrpcServer };
+/** Takes connections, as the listeners of a net.Server do. */
+export type ConnectionListener = (socket: Socket) => void;
+export type ListenTarget = HttpApp | NetServer | ConnectionListener | GrpcServer | { http?: HttpApp; grpc?: GrpcServer };
 
 export interface HttpTarget {
   dispatch(request: IncomingMessage, response: ServerResponse): void;
@@ -29,6 +32,7 @@ export interface HttpTarget {
 export interface Targets {
   http?: HttpTarget;
   grpc?: GrpcServer;
+  tcp?: ConnectionListener;
 }
 
 // Express folds case and trailing slashes in the application and again in each sub-router; what is behind a plain listener
@@ -36,14 +40,32 @@ export interface Targets {
 const folding: RouterSpelling = { caseSensitive: false, strict: false, decodes: true };
 
 /** @throws {TypeError} where it is none of them. */
-export function targetsOf(target: ListenTarget): Targets {
+export function targetsOf(target: ListenTarget, protocol?: 'tcp'): Targets {
+  // Only a plain one: servers of HTTPS and HTTP/2 are net.Servers, too, and to be carried as bytes is their application's decision.
+  const tcp = protocol === 'tcp' || (typeof target === 'object' && Object.getPrototypeOf(target) === NetServer.prototype);
+  if (tcp) return { tcp: tcpTarget(target) };
   if (isGrpcServer(target)) return { grpc: target };
-  if (typeof target === 'function' || target instanceof HttpServer || isFastify(target)) return { http: httpTarget(target) };
+  if (typeof target === 'function' || target instanceof HttpServer || isFastify(target)) return { http: httpTarget(target as HttpApp) };
   const { http, grpc } = target as { http?: HttpApp; grpc?: GrpcServer };
   if ((!http && !grpc) || (grpc && !isGrpcServer(grpc))) throw new TypeError('listen: expected an Express app, a Fastify instance, an http.Server, a request listener, a grpc.Server, or { http, grpc }');
   const targets: Targets = { ...(http && { http: httpTarget(http) }), ...(grpc && { grpc }) };
   if (targets.http?.http2 && grpc) throw new TypeError('listen: HTTP/2 on a shared port belongs to gRPC; make the Fastify instance without http2');
   return targets;
+}
+
+function tcpTarget(target: ListenTarget): ConnectionListener {
+  if (typeof target === 'function') {
+    return (socket) => {
+      // As a net.Server makes them: who is told of the end and does nothing is not left half open.
+      socket.allowHalfOpen = false;
+      (target as ConnectionListener)(socket);
+    };
+  }
+  if (!(target instanceof NetServer)) throw new TypeError('listen: with protocol tcp, expected a net.Server, a tls.Server or a function that takes sockets');
+  return (socket) => {
+    socket.allowHalfOpen = (target as NetServer & { allowHalfOpen?: boolean }).allowHalfOpen === true;
+    target.emit('connection', socket);
+  };
 }
 
 export function httpTarget(app: HttpApp): HttpTarget {

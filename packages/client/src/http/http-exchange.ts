@@ -15,6 +15,8 @@ export interface ExchangeServices {
   readonly mirrors: Mirrors;
   /** Bytes of a streamed request body kept for retries. */
   readonly replayBytes: number;
+  /** What carries https:// to this host; undefined where it is not the mesh's. */
+  secureFor(authority: string): Promise<Dispatcher | undefined>;
   /** Counts exchanges, so that closing can wait for them. */
   started(running: Running): void;
   ended(running: Running): void;

@@ -125,11 +125,11 @@ test('install puts global fetch in the mesh, passes other hosts to the dispatche
   }
 });
 
-test('https to a mesh name is refused and says why; to hosts outside it passes through', async () => {
+test('https to a port of HTTP is refused and says why; to hosts outside it passes through', async () => {
   const { client } = mesh().add('payments', { ports: [1] });
-  const refused = { code: 'WEFT_UNSUPPORTED', message: expect.stringContaining('cannot do yet; dial http://') as string };
-  for (const url of ['https://payments/', 'https://payments.default.svc.cluster.local/']) await expect(client.request(url)).rejects.toMatchObject(refused);
-  await expect(client.fetch('https://payments/')).rejects.toMatchObject({ cause: refused });
+  const refused = { code: 'WEFT_WRONG_PROTOCOL', message: expect.stringContaining('is HTTP in the mesh; dial http://') as string };
+  await expect(client.request('https://payments:80/')).rejects.toMatchObject(refused);
+  await expect(client.fetch('https://payments:80/')).rejects.toMatchObject({ cause: refused });
   const outside = new MockAgent();
   outside.disableNetConnect();
   outside.get('https://api.example.com').intercept({ path: '/' }).reply(200, 'outside').times(2);

@@ -45,6 +45,10 @@ export class MeshDispatcher extends Dispatcher {
     }
     if (!options.origin) throw new errors.InvalidArgumentError('opts.origin must be a non-empty string or URL.');
     const target = parseTarget(options.origin);
+    if (target.scheme === 'https') {
+      this.#secure(target.authority, options, handler);
+      return true;
+    }
     const lookup = this.#engine.lookup(target.scheme, target.authority);
     if (lookup.kind === 'mesh') {
       const stream = this.#stream(options, handler);
@@ -95,6 +99,14 @@ export class MeshDispatcher extends Dispatcher {
     if (other && other !== this) return other;
     this.#ownFallback ??= new Agent();
     return this.#ownFallback;
+  }
+
+  /** Bytes to the mesh. Nothing is announced before it is known whose they are. */
+  #secure(authority: string, options: Options, handler: Dispatcher.DispatchHandler): void {
+    this.#services.secureFor(authority).then(
+      (dispatcher) => (dispatcher ?? this.passOn()).dispatch(options as Dispatcher.DispatchOptions, handler),
+      (error: unknown) => handler.onResponseError?.(null as never, error as Error),
+    );
   }
 
   #stream(options: Options, handler: Dispatcher.DispatchHandler): DispatchStream {

@@ -203,12 +203,12 @@ test('a failing body stream rejects with its own error', async () => {
   await expect(client.request('http://payments/', { method: 'POST', body: broken() })).rejects.toThrow('disk gone');
 });
 
-test('unknown single-label hosts fail, upgrades are refused', async () => {
+test('unknown single-label hosts fail, CONNECT and TLS to a port of HTTP are refused', async () => {
   const { port } = await server(echo);
   const { client } = mesh().add('payments', { ports: [port] });
   await expect(client.request('http://nobody/')).rejects.toMatchObject({ code: 'WEFT_UNKNOWN_HOST' });
   await expect(client.request('http://payments/', { method: 'CONNECT' })).rejects.toMatchObject({ code: 'WEFT_UNSUPPORTED' });
-  await expect(client.request('https://payments/')).rejects.toMatchObject({ code: 'WEFT_UNSUPPORTED' });
+  await expect(client.request('https://payments:80/')).rejects.toMatchObject({ code: 'WEFT_WRONG_PROTOCOL' });
 });
 
 test('close waits for what runs and refuses what comes', async () => {

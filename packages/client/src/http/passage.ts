@@ -1,11 +1,15 @@
 // Which requests may leave the mesh (contracts.md 3).
-import { MeshError, type Lookup, type OutboundEngine } from '@weft/data-plane/internal';
+import { MeshError, type OutboundEngine } from '@weft/data-plane/internal';
 
 export type OutboundTrafficPolicy = 'ALLOW_ANY' | 'REGISTRY_ONLY';
 
 /** How long the first request to a host that may be outside waits to be told. The control plane answers in milliseconds where there is one. */
 const waitMs = 1000;
 const remembered = 1000;
+/** The host is of the mesh, however little it can be used. */
+const final = new Set<string>(['WEFT_RESOURCE_INVALID', 'WEFT_WRONG_PROTOCOL']);
+
+type Unanswered = { kind: 'absent'; error: Error };
 
 export class Passage {
   readonly #engine: OutboundEngine;
@@ -24,12 +28,12 @@ export class Passage {
 
   /** Whether a request whose look-up ended with this error goes elsewhere. A host that is in the mesh but misconfigured does not. */
   allows(error: Error, authority: string): boolean {
-    return (!(error instanceof MeshError) || error.code !== 'WEFT_RESOURCE_INVALID') && this.allowed(authority);
+    return (!(error instanceof MeshError) || !final.has(error.code)) && this.allowed(authority);
   }
 
   /** Waits a little; without an answer the host counts as outside. Call only for hosts that are `allowed`. */
-  async settle(lookup: Extract<Lookup, { kind: 'pending' }>, authority: string): Promise<Exclude<Lookup, { kind: 'pending' }>> {
-    const unanswered: Lookup = { kind: 'absent', error: new MeshError('WEFT_NO_CONFIG', `${authority}: not answered yet`) };
+  async settle<T>(lookup: { wait(signal: AbortSignal): Promise<T> }, authority: string): Promise<T | Unanswered> {
+    const unanswered: Unanswered = { kind: 'absent', error: new MeshError('WEFT_NO_CONFIG', `${authority}: not answered yet`) };
     if (this.#unanswered.has(authority)) return unanswered;
     try {
       const settled = await lookup.wait(AbortSignal.timeout(waitMs));

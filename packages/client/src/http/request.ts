@@ -53,6 +53,10 @@ export function meshRequest(services: RequestServices, url: string | URL, option
     const method = options.method ?? (options.body === undefined || options.body === null ? 'GET' : 'PUT');
     const refused = refuseConnect(method);
     if (refused) throw refused;
+    if (target.scheme === 'https') {
+      services.exchange.secureFor(target.authority).then((secure) => passThrough(secure ?? services.dispatcher.passOn(), url, method, options)).then(resolve, reject);
+      return;
+    }
     const lookup = services.exchange.engine.lookup(target.scheme, target.authority);
     const outside = (error: Error) => {
       if (!services.passage.allows(error, target.authority)) return reject(error);

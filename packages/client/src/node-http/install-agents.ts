@@ -1,22 +1,29 @@
 // mesh.install({ http: true }): clients of node:http that name no agent of their own.
 import http, { type Agent } from 'node:http';
+import https from 'node:https';
 import { syncBuiltinESMExports } from 'node:module';
 import type { MeshAgent } from './mesh-agent.js';
+import type { MeshHttpsAgent } from './mesh-https-agent.js';
 
-/** @returns puts the previous one back, unless someone else has installed another since. */
-export function installAgent(agent: MeshAgent): () => void {
-  const before = http.globalAgent;
+/** @returns puts the previous ones back, unless someone else has installed others since. */
+export function installAgents(agent: MeshAgent, httpsAgent: MeshHttpsAgent): () => void {
+  const undo = [install(http, agent), install(https, httpsAgent)];
+  return () => undo.forEach((fn) => fn());
+}
+
+function install<A extends Agent>(module: { readonly globalAgent: A }, agent: A & { fallback: () => A }): () => void {
+  const before = module.globalAgent;
   if (before === agent) return () => undefined;
   agent.fallback = () => before;
-  setGlobalAgent(agent);
+  setGlobalAgent(module, agent);
   return () => {
-    if (http.globalAgent === agent) setGlobalAgent(before);
-    agent.fallback = () => http.globalAgent;
+    if (module.globalAgent === agent) setGlobalAgent(module, before);
+    agent.fallback = () => module.globalAgent;
   };
 }
 
-function setGlobalAgent(agent: Agent): void {
-  (http as { globalAgent: Agent }).globalAgent = agent;
+function setGlobalAgent<A>(module: { readonly globalAgent: A }, agent: A): void {
+  (module as { globalAgent: A }).globalAgent = agent;
   // `import { globalAgent } from 'node:http'` is a copy.
   syncBuiltinESMExports();
 }

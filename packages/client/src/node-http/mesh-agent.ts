@@ -76,7 +76,7 @@ export function fail(request: ClientRequest, error: Error): void {
   (request as unknown as { onSocket(socket: null, error: Error): void }).onSocket(null, error);
 }
 
-export function authorityOf({ host, port }: RequestOptions): string {
+export function authorityOf({ host, port }: RequestOptions, defaultPort = 80): string {
   const name = host || 'localhost';
-  return `${name.includes(':') ? `[${name}]` : name}:${port || 80}`;
+  return `${name.includes(':') ? `[${name}]` : name}:${port || defaultPort}`;
 }

@@ -50,6 +50,9 @@ function explainedCluster(cluster: UpstreamCluster): UpstreamCluster {
     begin() {},
     end() {},
     timedOut() {},
+    beginConnection() {},
+    endConnection() {},
+    report() {},
     beginRetry: () => true,
     endRetry() {},
   };

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { HttpConnectionManagerConfig } from '../resource/listener-config.js';
 import { currentContext } from '../context/request-context.js';
 import type { HttpFilterConfig } from '../resource/listener-config.js';
 import { noMutations } from '../resource/route-config.js';
@@ -100,8 +101,8 @@ describe('a listener', () => {
 
   it('serves routes by reference once they are there, 503 before', async () => {
     const config = testListener();
-    const { route } = config.filterChains[0]!.http;
-    config.filterChains[0]!.http.route = { kind: 'rds', name: 'inbound-routes' };
+    const { route } = config.filterChains[0]!.http!;
+    config.filterChains[0]!.http!.route = { kind: 'rds', name: 'inbound-routes' };
     xds.set(name, config);
     expect(await open()!.decode()).toMatchObject({ status: 503, flag: 'NC' });
     xds.set('inbound-routes', (route as { config: unknown }).config);
@@ -178,7 +179,7 @@ describe('a request', () => {
   it('gets the header edits of its route both ways', async () => {
     const config = testListener();
     const edit = (header: string) => ({ add: [{ name: header, value: '%REQ(:path)%', action: 'overwrite-if-exists-or-add' as const, keepEmpty: false }], remove: [] });
-    const inline = config.filterChains[0]!.http.route as Extract<typeof config.filterChains[0]['http']['route'], { kind: 'inline' }>;
+    const inline = config.filterChains[0]!.http!.route as Extract<HttpConnectionManagerConfig['route'], { kind: 'inline' }>;
     inline.config.virtualHosts[0]!.routes[0]!.mutations = { ...noMutations, request: edit('x-in'), response: edit('x-out') };
     xds.set(name, config);
     const head = testHead({ path: '/p' });

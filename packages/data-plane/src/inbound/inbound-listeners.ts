@@ -1,5 +1,6 @@
 // Listeners of this process. Watching one registers its port with the control plane, no longer watching it deregisters it
 // (contracts.md 2). Without configuration a server serves nothing.
+import type { Socket } from 'node:net';
 import { systemClock, type Clock, type TlsContexts } from '@weft/spiffe';
 import { MeshError } from '../errors.js';
 import type { FilterContext } from '../filter/http-filter.js';
@@ -13,6 +14,7 @@ import type { Telemetry } from '../telemetry/telemetry.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { Subscription, XdsClient } from '../xds/xds-client.js';
 import type { ConnectionInfo, InboundBodies, InboundStream } from './inbound-port.js';
+import { InboundTcp } from './inbound-tcp.js';
 import { InboundSnapshot, type FilterChainRuntime, type InboundTlsMode } from './inbound-snapshot.js';
 import { ServerStream } from './inbound-stream.js';
 import type { LoadRecorder } from './load-recorder.js';
@@ -143,6 +145,30 @@ export class InboundListener {
     return new ServerStream({ chain, connection, head, httpVersion: options.httpVersion ?? 'HTTP/1.1', router: options.router, telemetry, context, clientCertificate: this.#clientCertificate(connection), bodies: options.bodies, message: options.message, load });
   }
 
+  /** Whether the port carries bytes and no requests; undefined while nothing is known. */
+  get isTcp(): boolean | undefined {
+    return this.#snapshot?.isTcp;
+  }
+
+  /**
+   * A connection that carries bytes is there. @returns why it may not be: the caller closes it then. Asked again whenever the
+   * configuration changes: who is not allowed any more is cut off.
+   */
+  openTcp(connection: ConnectionInfo, socket: Socket): string | undefined {
+    const { clock = systemClock, telemetry } = this.#options;
+    const chain = this.#snapshot?.tcpChainFor(connection);
+    if (!chain) return 'no filter chain takes this connection';
+    const opened = new InboundTcp({ chain, connection, socket, telemetry, clock });
+    if (opened.refusal !== undefined) return opened.refusal;
+    const stop = this.onChange(() => {
+      const now = this.#snapshot?.tcpChainFor(connection);
+      if (now && !opened.isRefusedBy(now)) return;
+      socket.destroy();
+    });
+    socket.once('close', stop);
+    return undefined;
+  }
+
   /** Called after each change of configuration. @returns stops it. */
   onChange(fn: () => void): () => void {
     this.#listeners.add(fn);
@@ -174,7 +200,7 @@ export class InboundListener {
       return;
     }
     for (const { http } of config.filterChains) {
-      if (http.streamIdleTimeoutMs || http.requestTimeoutMs) logger.warn({ listener: this.name }, 'a timeout of the listener is not applied: stream_idle_timeout and request_timeout are the limits of the server itself');
+      if (http?.streamIdleTimeoutMs || http?.requestTimeoutMs) logger.warn({ listener: this.name }, 'a timeout of the listener is not applied: stream_idle_timeout and request_timeout are the limits of the server itself');
     }
     const previous = this.#snapshot;
     this.#snapshot = snapshot;
@@ -210,7 +236,7 @@ export class InboundListener {
   #watchRoutes(config: ListenerConfig): void {
     const { xds, routeType, logger } = this.#options;
     const chains = [...config.filterChains, ...(config.defaultFilterChain ? [config.defaultFilterChain] : [])];
-    const names = new Set(chains.flatMap(({ http: { route } }) => (route.kind === 'rds' ? [route.name] : [])));
+    const names = new Set(chains.flatMap(({ http }) => (http?.route.kind === 'rds' ? [http.route.name] : [])));
     for (const [name, subscription] of this.#routeSubscriptions) {
       if (names.has(name)) continue;
       subscription.close();

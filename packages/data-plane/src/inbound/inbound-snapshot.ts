@@ -2,7 +2,7 @@
 import type { Clock } from '@weft/spiffe';
 import { FilterChain } from '../filter/filter-chain.js';
 import type { FilterContext } from '../filter/http-filter.js';
-import type { FilterChainConfig, ListenerConfig } from '../resource/listener-config.js';
+import type { FilterChainConfig, HttpFilterChainConfig, ListenerConfig, TcpFilterChainConfig } from '../resource/listener-config.js';
 import type { RouteConfigurationConfig } from '../resource/route-config.js';
 import { RouteTable } from '../route/route-table.js';
 import type { DestinationService } from '../stream/stream-info.js';
@@ -13,13 +13,22 @@ import type { ConnectionInfo } from './inbound-port.js';
 export type InboundTlsMode = 'strict' | 'permissive' | 'disable' | 'unknown';
 
 export interface FilterChainRuntime {
-  readonly config: FilterChainConfig;
+  readonly config: HttpFilterChainConfig;
   /** Undefined while a route configuration by reference is missing: 503. */
   readonly routes: RouteTable | undefined;
   readonly filters: FilterChain;
   readonly destination: DestinationService | undefined;
   readonly requests: Drain;
 }
+
+/** A chain whose connections carry bytes. */
+export interface TcpChainRuntime {
+  readonly config: TcpFilterChainConfig;
+  readonly destination: DestinationService | undefined;
+  readonly filters?: undefined;
+}
+
+type ChainRuntime = FilterChainRuntime | TcpChainRuntime;
 
 export interface SnapshotOptions {
   config: ListenerConfig;
@@ -33,18 +42,21 @@ export interface SnapshotOptions {
 export class InboundSnapshot {
   readonly config: ListenerConfig;
   readonly tlsMode: InboundTlsMode;
-  readonly #chains: readonly FilterChainRuntime[];
-  readonly #defaultChain: FilterChainRuntime | undefined;
+  /** Whether it carries bytes and no requests. */
+  readonly isTcp: boolean;
+  readonly #chains: readonly ChainRuntime[];
+  readonly #defaultChain: ChainRuntime | undefined;
   readonly #requests: Drain;
   // Matching is per connection, and requests ask once each.
-  readonly #matched = new WeakMap<ConnectionInfo, { chain: FilterChainRuntime | undefined }>();
+  readonly #matched = new WeakMap<ConnectionInfo, { chain: ChainRuntime | undefined }>();
 
   /** @throws where a chain cannot be used; the listener's former version stays then. */
   constructor({ config, context, clock, previous, routes }: SnapshotOptions) {
     this.config = config;
     this.#requests = new Drain(clock);
-    const build = (chain: FilterChainConfig, index: number): FilterChainRuntime => {
+    const build = (chain: FilterChainConfig, index: number): ChainRuntime => {
       checkUsable(chain);
+      if (chain.tcp) return { config: chain, destination: config.services[0] };
       const { route, httpFilters } = chain.http;
       const routeConfig = route.kind === 'inline' ? route.config : routes.get(route.name);
       return {
@@ -58,6 +70,7 @@ export class InboundSnapshot {
     this.#chains = config.filterChains.map(build);
     this.#defaultChain = config.defaultFilterChain && build(config.defaultFilterChain, -1);
     const all = [...this.#chains, ...(this.#defaultChain ? [this.#defaultChain] : [])];
+    this.isTcp = all.every(({ config: { tcp } }) => tcp !== undefined);
     const secure = all.some(({ config: { tls } }) => tls);
     const plain = all.some(({ config: { tls } }) => !tls);
     this.tlsMode = secure ? (plain ? 'permissive' : 'strict') : plain ? 'disable' : 'unknown';
@@ -65,13 +78,24 @@ export class InboundSnapshot {
 
   /** Undefined: the connection is refused. */
   chainFor(connection: ConnectionInfo): FilterChainRuntime | undefined {
+    const chain = this.#chainFor(connection);
+    return chain?.filters ? chain : undefined;
+  }
+
+  /** The same for a connection that carries bytes. */
+  tcpChainFor(connection: ConnectionInfo): TcpChainRuntime | undefined {
+    const chain = this.#chainFor(connection);
+    return chain && !chain.filters ? chain : undefined;
+  }
+
+  #chainFor(connection: ConnectionInfo): ChainRuntime | undefined {
     let memo = this.#matched.get(connection);
     if (!memo) this.#matched.set(connection, (memo = { chain: this.#match(connection) }));
     return memo.chain;
   }
 
   /** The chain of this name, or at this place, whose filters a later version takes over. */
-  chain(name: string, index: number): FilterChainRuntime | undefined {
+  chain(name: string, index: number): ChainRuntime | undefined {
     return index === -1 ? this.#defaultChain : (this.#chains.find((chain) => name !== '' && chain.config.name === name) ?? this.#chains[index]);
   }
 
@@ -83,12 +107,12 @@ export class InboundSnapshot {
   /** Closes filters that no later version took over, once no request uses them any more. */
   retire(): void {
     void this.#requests.idle(retireAfterMs).then(() => {
-      for (const { filters } of this.#chains) filters.close();
-      this.#defaultChain?.filters.close();
+      for (const { filters } of this.#chains) filters?.close();
+      this.#defaultChain?.filters?.close();
     });
   }
 
-  #match(connection: ConnectionInfo): FilterChainRuntime | undefined {
+  #match(connection: ConnectionInfo): ChainRuntime | undefined {
     const chain = matchFilterChain(this.#chains, connection) ?? this.#defaultChain;
     if (!chain) return undefined;
     // A chain with TLS never serves a connection without, whatever its match says; nor the other way round.

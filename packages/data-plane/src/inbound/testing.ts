@@ -2,7 +2,7 @@
 import { rbacFilter } from '../filter/http/rbac.js';
 import { RbacEngine } from '../filter/rbac/engine.js';
 import type { RbacConfig, RuleConfig } from '../filter/rbac/policy.js';
-import type { FilterChainConfig, HttpConnectionManagerConfig, HttpFilterConfig, ListenerConfig } from '../resource/listener-config.js';
+import type { FilterChainConfig, HttpConnectionManagerConfig, HttpFilterConfig, ListenerConfig, TcpChainConfig } from '../resource/listener-config.js';
 import { noMutations, type RouteActionConfig } from '../resource/route-config.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { ResourceWatcher, XdsClient } from '../xds/xds-client.js';
@@ -64,9 +64,11 @@ export interface TestListener {
   filters?: readonly HttpFilterConfig[];
   action?: RouteActionConfig;
   http?: Partial<HttpConnectionManagerConfig>;
+  /** Its bytes are the application's; `rbac` judges connections. */
+  bytes?: boolean;
 }
 
-export function testListener({ mode = 'disable', proxyProtocol, rbac = [], filters = [], action = { kind: 'non-forwarding' }, http = {} }: TestListener = {}): ListenerConfig {
+export function testListener({ mode = 'disable', proxyProtocol, rbac = [], filters = [], action = { kind: 'non-forwarding' }, http = {}, bytes = false }: TestListener = {}): ListenerConfig {
   const httpFilters = [...rbac.map((config, index) => ({ name: `rbac-${index}`, factory: rbacFilter, config: { rules: new RbacEngine(config), statPrefix: '', shadowStatPrefix: '' }, disabled: false }) as unknown as HttpFilterConfig), ...filters];
   const connectionManager: HttpConnectionManagerConfig = {
     statPrefix: 'inbound',
@@ -82,12 +84,16 @@ export function testListener({ mode = 'disable', proxyProtocol, rbac = [], filte
     },
     httpFilters, normalizePath: true, mergeSlashes: true, escapedSlashes: 'keep', ...http,
   };
+  const tcp: TcpChainConfig = {
+    rbac: rbac.map((config) => ({ rules: new RbacEngine(config), shadowPrefix: '' })),
+    proxy: { clusters: [{ name: 'inbound', weight: 1 }], totalWeight: 1, idleTimeoutMs: 0, maxConnectAttempts: 1, hashesSource: false },
+  };
   const chain = (transportProtocol: 'raw_buffer' | 'tls'): FilterChainConfig => ({
     name: transportProtocol,
     match: { prefixRanges: [], serverNames: [], transportProtocol, applicationProtocols: [], sourceType: 'any', sourcePrefixRanges: [], sourcePorts: [] },
     ...(transportProtocol === 'tls' && { tls: { requireClientCertificate: true, identityProvider: 'default', rootProvider: 'default', subjectAltNames: [], alpn: [] } }),
-    http: connectionManager,
-  });
+    ...(bytes ? { tcp } : { http: connectionManager }),
+  }) as FilterChainConfig;
   return {
     name: 'inbound',
     ...(proxyProtocol && { proxyProtocol }),

@@ -62,6 +62,10 @@ export class TestCluster implements UpstreamCluster {
     this.timedOutHosts.push(host.key);
   }
 
+  beginConnection(): void {}
+  endConnection(): void {}
+  report(): void {}
+
   beginRetry(): boolean {
     if (this.retries >= this.maxRetries) return false;
     this.retries++;

@@ -2,9 +2,9 @@
 import { isIP } from 'node:net';
 import { CidrRangeSchema, type CidrRange } from '@weft/xds-api/core';
 import { FilterChainMatch_ConnectionSourceType as SourceType, FilterChainMatchSchema, FilterChainSchema, type FilterChain, type FilterChainMatch } from '@weft/xds-api/listener';
-import { decodeHttpConnectionManager } from './http-connection-manager.js';
-import type { HttpFilterRegistry } from './http-filter.js';
+import type { HttpFilterRegistry, Side } from './http-filter.js';
 import type { FilterChainConfig } from './listener-config.js';
+import { decodeNetworkFilters } from './network-filters.js';
 import { join, knownFields, type Report } from './report.js';
 import { decodeDownstreamTls, type CertificateProviders } from './tls.js';
 
@@ -14,11 +14,11 @@ const cidrFields = knownFields(CidrRangeSchema, ['address_prefix', 'prefix_len']
 
 const matchAll: FilterChainConfig['match'] = { prefixRanges: [], serverNames: [], transportProtocol: '', applicationProtocols: [], sourceType: 'any', sourcePrefixRanges: [], sourcePorts: [] };
 
-export function decodeFilterChains(chains: readonly FilterChain[], registry: HttpFilterRegistry, providers: CertificateProviders, report: Report): FilterChainConfig[] {
+export function decodeFilterChains(chains: readonly FilterChain[], side: Side, registry: HttpFilterRegistry, providers: CertificateProviders, report: Report): FilterChainConfig[] {
   const matches = new Set<string>();
   return chains.flatMap((chain, i) => {
     const path = `filter_chains[${i}]`;
-    const decoded = decodeFilterChain(chain, registry, providers, path, report);
+    const decoded = decodeFilterChain(chain, side, registry, providers, path, report);
     if (!decoded) return [];
     const key = JSON.stringify(decoded.match);
     // Two chains for the same connections: which one counts would be chance.
@@ -28,17 +28,12 @@ export function decodeFilterChains(chains: readonly FilterChain[], registry: Htt
   });
 }
 
-export function decodeFilterChain(chain: FilterChain, registry: HttpFilterRegistry, providers: CertificateProviders, path: string, report: Report): FilterChainConfig | undefined {
+export function decodeFilterChain(chain: FilterChain, side: Side, registry: HttpFilterRegistry, providers: CertificateProviders, path: string, report: Report): FilterChainConfig | undefined {
   report.check(chainFields, chain, path);
   const match = chain.filterChainMatch ? decodeMatch(chain.filterChainMatch, join(path, 'filter_chain_match'), report) : matchAll;
-  const [filter] = chain.filters;
-  if (chain.filters.length !== 1) report.add(join(path, 'filters'), `must be one HttpConnectionManager, are ${chain.filters.length} filters`);
-  if (filter && filter.configType.case !== 'typedConfig') report.add(join(path, 'filters[0].typed_config'), 'is required');
-  const http = filter?.configType.case === 'typedConfig'
-    ? decodeHttpConnectionManager(filter.configType.value, 'server', registry, join(path, 'filters[0].typed_config'), report)
-    : undefined;
+  const filters = decodeNetworkFilters(chain.filters, side, registry, join(path, 'filters'), report);
   const tls = decodeDownstreamTls(chain.transportSocket, join(path, 'transport_socket'), providers, report);
-  return match && http && { name: chain.name, match, ...(tls && { tls }), http };
+  return match && filters && { name: chain.name, match, ...(tls && { tls }), ...filters };
 }
 
 /** Undefined for a chain that no connection of ours can match (QUIC). */

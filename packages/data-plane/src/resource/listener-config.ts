@@ -1,13 +1,17 @@
 // Listener and HttpConnectionManager, decoded.
 import type { HttpFilterFactory } from '../filter/http-filter.js';
+import type { NetworkRbacConfig } from '../filter/network/rbac.js';
 import type { DestinationService, WorkloadInfo } from '../stream/stream-info.js';
 import type { RouteConfigurationConfig, UpgradesConfig } from './route-config.js';
+import type { TcpProxyConfig } from './tcp-proxy.js';
 import type { DownstreamTlsConfig, ProxyProtocolVersion } from './tls-config.js';
 
 export interface ListenerConfig {
   name: string;
   /** Client listeners: the API listener's HCM. */
   api?: HttpConnectionManagerConfig;
+  /** Client listeners of bytes: by the server name that the application's own TLS asks for. */
+  tcp?: readonly OutboundTcpChainConfig[];
   /** Server listeners. */
   address?: { host: string; port: number };
   /** Connections begin with a PROXY protocol header that says who they come from. */
@@ -25,7 +29,9 @@ export interface ListenerProxyProtocolConfig {
   versions: readonly ProxyProtocolVersion[];
 }
 
-export interface FilterChainConfig {
+export type FilterChainConfig = HttpFilterChainConfig | TcpFilterChainConfig;
+
+interface FilterChainBase {
   name: string;
   /** Empty strings and lists match everything. Order of evaluation: grpc-xds.md 2.6. */
   match: {
@@ -40,7 +46,28 @@ export interface FilterChainConfig {
   };
   /** Absent: plain text. */
   tls?: DownstreamTlsConfig;
+}
+
+export interface HttpFilterChainConfig extends FilterChainBase {
   http: HttpConnectionManagerConfig;
+  tcp?: undefined;
+}
+
+export interface TcpFilterChainConfig extends FilterChainBase {
+  tcp: TcpChainConfig;
+  http?: undefined;
+}
+
+/** Connections are judged once, then their bytes are the application's. On servers the proxy's cluster stands for it. */
+export interface TcpChainConfig {
+  rbac: readonly NetworkRbacConfig[];
+  proxy: TcpProxyConfig;
+}
+
+export interface OutboundTcpChainConfig {
+  /** Lower case; empty = all. */
+  serverNames: readonly string[];
+  proxy: TcpProxyConfig;
 }
 
 export interface HttpConnectionManagerConfig {

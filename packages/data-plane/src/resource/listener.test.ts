@@ -129,6 +129,6 @@ describe('server listeners', () => {
       listenerFilters: [{ name: 'envoy.filters.listener.tls_inspector' }],
       filterChains: [chain({ filterChainMatch: { transportProtocol: 'quic' } }), chain({ filters: [{ name: 'h', configType: { case: 'typedConfig', value: manager({ mergeSlashes: true, pathWithEscapedSlashesAction: EscapedSlashes.REJECT_REQUEST }) } }] })],
     }));
-    expect(resource.filterChains.map(({ http }) => [http.mergeSlashes, http.escapedSlashes])).toEqual([[true, 'reject']]);
+    expect(resource.filterChains.map(({ http }) => [http?.mergeSlashes, http?.escapedSlashes])).toEqual([[true, 'reject']]);
   });
 });

@@ -1,6 +1,7 @@
 import { fromBinary } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
 import { ProxyProtocolConfig_Version as Version } from '@weft/xds-api/core';
+import { TcpProxySchema } from '@weft/xds-api/http';
 import { ListenerSchema, ProxyProtocolSchema, type Listener } from '@weft/xds-api/listener';
 import type { Any } from '@weft/xds-api/protobuf/wkt';
 import type { ResourceType } from '../xds/resource-type.js';
@@ -8,7 +9,7 @@ import { decodeFilterChain, decodeFilterChains } from './filter-chain.js';
 import { deepFreeze } from './freeze.js';
 import { decodeHttpConnectionManager } from './http-connection-manager.js';
 import type { HttpFilterRegistry, Side } from './http-filter.js';
-import type { ListenerConfig } from './listener-config.js';
+import type { ListenerConfig, OutboundTcpChainConfig } from './listener-config.js';
 import { knownFields, Report } from './report.js';
 import type { CertificateProviders } from './tls.js';
 import { filterMetadata, servicesOf, typeNameOf, unpack, workloadOf } from './value.js';
@@ -43,7 +44,7 @@ export function listenerType({ filters, side, certificateProviders }: ListenerTy
       const report = new Report();
       report.check(fields, listener, '');
       if (listener.name === '') report.add('name', 'must not be empty');
-      const resource = side !== 'server' ? decodeClient(listener, side, filters, report) : decodeServer(listener, filters, certificateProviders, report);
+      const resource = side !== 'server' ? decodeClient(listener, side, filters, certificateProviders, report) : decodeServer(listener, filters, certificateProviders, report);
       report.finish(`Listener ${listener.name}`);
       return { name: listener.name, resource: deepFreeze(resource) };
     },
@@ -51,17 +52,37 @@ export function listenerType({ filters, side, certificateProviders }: ListenerTy
 }
 
 // A Listener may carry both sides; each reads its own half.
-function decodeClient(listener: Listener, side: Side, filters: HttpFilterRegistry, report: Report): ListenerConfig {
+function decodeClient(listener: Listener, side: Side, filters: HttpFilterRegistry, providers: CertificateProviders, report: Report): ListenerConfig {
   const any = listener.apiListener?.apiListener;
+  if (!any && hasTcpProxy(listener)) return { name: listener.name, tcp: decodeTcp(listener, filters, providers, report), filterChains: [], ...described(listener) };
   if (!any) report.add('api_listener', 'is required: this name was dialled by a client');
   const api = any && decodeHttpConnectionManager(any, side, filters, 'api_listener.api_listener', report);
   return { name: listener.name, ...(api && { api }), filterChains: [], ...described(listener) };
 }
 
+function hasTcpProxy({ filterChains, defaultFilterChain }: Listener): boolean {
+  return [...filterChains, ...(defaultFilterChain ? [defaultFilterChain] : [])].some(({ filters }) =>
+    filters.some(({ configType }) => configType.case === 'typedConfig' && typeNameOf(configType.value) === TcpProxySchema.typeName));
+}
+
+/** The chains of a byte stream. In a process nothing is known of a connection but the server name it will ask for. */
+function decodeTcp(listener: Listener, filters: HttpFilterRegistry, providers: CertificateProviders, report: Report): OutboundTcpChainConfig[] {
+  const chains = decodeFilterChains(listener.filterChains, 'client', filters, providers, report);
+  const fallback = listener.defaultFilterChain && decodeFilterChain(listener.defaultFilterChain, 'client', filters, providers, 'default_filter_chain', report);
+  return [...chains.map((chain, i) => ({ chain, path: `filter_chains[${i}]` })), ...(fallback ? [{ chain: fallback, path: 'default_filter_chain' }] : [])].flatMap(({ chain: { match, tcp, tls }, path }) => {
+    const { serverNames, destinationPort, prefixRanges, sourcePrefixRanges, sourcePorts, sourceType, applicationProtocols } = match;
+    if (destinationPort !== undefined || prefixRanges.length + sourcePrefixRanges.length + sourcePorts.length + applicationProtocols.length > 0 || sourceType !== 'any') report.add(`${path}.filter_chain_match`, 'clients can match server_names only');
+    if (tls) report.unsupported(`${path}.transport_socket`);
+    if (!tcp) report.add(`${path}.filters`, 'HTTP of a client stands in api_listener');
+    if (tcp && tcp.rbac.length > 0) report.add(`${path}.filters`, 'RBAC judges connections at servers');
+    return tcp ? [{ serverNames, proxy: tcp.proxy }] : [];
+  });
+}
+
 function decodeServer(listener: Listener, filters: HttpFilterRegistry, providers: CertificateProviders, report: Report): ListenerConfig {
   const proxyProtocol = decodeListenerFilters(listener, report);
-  const filterChains = decodeFilterChains(listener.filterChains, filters, providers, report);
-  const defaultFilterChain = listener.defaultFilterChain && decodeFilterChain(listener.defaultFilterChain, filters, providers, 'default_filter_chain', report);
+  const filterChains = decodeFilterChains(listener.filterChains, 'server', filters, providers, report);
+  const defaultFilterChain = listener.defaultFilterChain && decodeFilterChain(listener.defaultFilterChain, 'server', filters, providers, 'default_filter_chain', report);
   if (listener.filterChains.length === 0 && !listener.defaultFilterChain) report.add('filter_chains', 'must not be empty');
   const address = decodeAddress(listener, report);
   return { name: listener.name, ...(address && { address }), ...(proxyProtocol && { proxyProtocol }), filterChains, ...(defaultFilterChain && { defaultFilterChain }), ...described(listener) };

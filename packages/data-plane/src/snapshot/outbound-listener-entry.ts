@@ -6,7 +6,7 @@ import type { FilterContext } from '../filter/http-filter.js';
 import type { RouterConfig } from '../filter/http/router.js';
 import type { ListenerState } from '../outbound/engine.js';
 import { foreignOverride } from '../resource/foreign-override.js';
-import type { HttpConnectionManagerConfig, ListenerConfig } from '../resource/listener-config.js';
+import type { HttpConnectionManagerConfig, ListenerConfig, OutboundTcpChainConfig } from '../resource/listener-config.js';
 import type { RouteConfigurationConfig } from '../resource/route-config.js';
 import { RouteTable } from '../route/route-table.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
@@ -16,6 +16,7 @@ import type { Subscription, XdsClient } from '../xds/xds-client.js';
 import { DynamicClusters } from './dynamic-clusters.js';
 import { ClusterSet } from './cluster-set.js';
 import type { OutboundListenerSnapshot } from './outbound-listener.js';
+import type { OutboundTcpSnapshot } from './outbound-tcp.js';
 
 export interface ListenerServices {
   xds: XdsClient;
@@ -25,6 +26,12 @@ export interface ListenerServices {
   clock: Clock;
   /** Uniform in [0, 1). */
   random(): number;
+}
+
+/** Chains of bytes with all their clusters held. */
+interface TcpBuild {
+  readonly chains: readonly OutboundTcpChainConfig[];
+  readonly clusters: ClusterSet;
 }
 
 /** A configuration with all its clusters held. */
@@ -44,6 +51,10 @@ export class OutboundListenerEntry implements ListenerState {
   readonly #options: ListenerServices;
   readonly #waiting = new Set<() => void>();
   readonly #listener: Subscription;
+  /** Where the name stands for bytes; then there is no `snapshot`. */
+  tcp: OutboundTcpSnapshot | undefined;
+  #tcpCurrent: TcpBuild | undefined;
+  #tcpCandidate: TcpBuild | undefined;
   #http: HttpConnectionManagerConfig | undefined;
   #routeName: string | undefined;
   #routes: Subscription | undefined;
@@ -96,7 +107,8 @@ export class OutboundListenerEntry implements ListenerState {
     this.#withdraw('absent', new MeshError('WEFT_CLOSED', `${this.name} is not followed any more`));
   }
 
-  #onListener({ api }: ListenerConfig): void {
+  #onListener({ api, tcp }: ListenerConfig): void {
+    if (tcp) return this.#buildTcp(tcp);
     if (!api) return;
     this.#http = api;
     if (api.route.kind === 'inline') {
@@ -138,6 +150,31 @@ export class OutboundListenerEntry implements ListenerState {
     this.#become('error', reason);
   }
 
+  #buildTcp(chains: readonly OutboundTcpChainConfig[]): void {
+    this.#unfollowRoutes();
+    this.#http = this.#routeConfig = undefined;
+    const names = new Set(chains.flatMap(({ proxy }) => proxy.clusters.map(({ name }) => name)));
+    const held = new ClusterSet(this.#options.clusters, names, () => this.#onTcpClusters(build));
+    const build: TcpBuild = { chains, clusters: held };
+    this.#tcpCandidate?.clusters.release();
+    this.#tcpCandidate = build;
+    this.#onTcpClusters(build);
+  }
+
+  #onTcpClusters(build: TcpBuild): void {
+    if (build !== this.#tcpCandidate && build !== this.#tcpCurrent) return;
+    if (build === this.#tcpCandidate) {
+      if (!build.clusters.settled) return;
+      const before = this.#tcpCurrent;
+      this.#tcpCurrent = build;
+      this.#tcpCandidate = undefined;
+      this.#dropHttp();
+      before?.clusters.release();
+    }
+    this.tcp = Object.freeze({ name: this.name, chains: build.chains, clusters: build.clusters.present(), missing: build.clusters.missing() });
+    this.#become('ready', undefined);
+  }
+
   /** Starts a candidate; it replaces the snapshot when every cluster it names is ready or known not to be. */
   #build(): void {
     const http = this.#http;
@@ -165,6 +202,7 @@ export class OutboundListenerEntry implements ListenerState {
       this.#filters?.close();
       this.#filters = filters;
       this.#publish(build);
+      this.#dropTcp();
       // Last: clusters that both name are never let go in between.
       before?.clusters.release();
     } else if (build === this.#current) this.#publish(build);
@@ -182,7 +220,7 @@ export class OutboundListenerEntry implements ListenerState {
   /** Nothing better is known. What cannot be reached may come; what was refused is an answer. */
   #fail(reason: Error): void {
     const error = asMeshError(reason);
-    if (this.snapshot || error.code === 'WEFT_NO_CONFIG') this.error = error;
+    if (this.snapshot || this.tcp || error.code === 'WEFT_NO_CONFIG') this.error = error;
     else this.#become('error', error);
   }
 
@@ -195,6 +233,18 @@ export class OutboundListenerEntry implements ListenerState {
   }
 
   #drop(): void {
+    this.#dropHttp();
+    this.#dropTcp();
+  }
+
+  #dropTcp(): void {
+    this.tcp = undefined;
+    this.#tcpCandidate?.clusters.release();
+    this.#tcpCurrent?.clusters.release();
+    this.#tcpCandidate = this.#tcpCurrent = undefined;
+  }
+
+  #dropHttp(): void {
     this.snapshot = undefined;
     this.#candidate?.clusters.release();
     this.#current?.clusters.release();

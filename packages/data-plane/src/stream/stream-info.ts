@@ -14,7 +14,7 @@ export interface StreamInfo {
   readonly direction: 'outbound' | 'inbound';
   /** performance.now() at the start. */
   readonly startTime: number;
-  readonly protocol: 'http' | 'grpc';
+  readonly protocol: 'http' | 'grpc' | 'tcp';
   /** Before any rewrite. */
   readonly method: string;
   readonly originalPath: string;

@@ -6,9 +6,10 @@ import type { StreamInfo } from '../stream/stream-info.js';
 
 export interface AccessLogEntry {
   start_time: string;
-  method: string;
-  path: string;
-  protocol: string;
+  /** Null, as the path and the protocol, for connections that carry bytes. */
+  method: string | null;
+  path: string | null;
+  protocol: string | null;
   response_code: number;
   response_flags: string | null;
   response_code_details: string | null;
@@ -45,17 +46,17 @@ export function accessLogSink(option: boolean | string | AccessLogSink | undefin
   return (entry) => void file.write(`${JSON.stringify(entry)}\n`);
 }
 
-export function accessLogEntry(info: StreamInfo, head: RequestHead, durationMs: number, responseHeaders: HeaderMap | undefined): AccessLogEntry {
+export function accessLogEntry(info: StreamInfo, head: Pick<RequestHead, 'headers'>, durationMs: number, responseHeaders: HeaderMap | undefined): AccessLogEntry {
   const outbound = info.direction === 'outbound';
   return {
     start_time: new Date(performance.timeOrigin + info.startTime).toISOString(),
-    method: info.method,
-    path: info.originalPath,
-    protocol: info.httpVersion,
+    method: info.method || null,
+    path: info.originalPath || null,
+    protocol: info.httpVersion || null,
     response_code: info.status,
     response_flags: info.flags.length > 0 ? info.flags.join(',') : null,
     response_code_details: info.responseCodeDetails || null,
-    connection_termination_details: null,
+    connection_termination_details: info.protocol === 'tcp' ? info.responseCodeDetails || null : null,
     upstream_transport_failure_reason: null,
     // Envoy's point of view: received from and sent to the side that asked.
     bytes_received: outbound ? info.bytesSent : info.bytesReceived,

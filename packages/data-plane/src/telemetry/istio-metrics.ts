@@ -1,6 +1,7 @@
 // istio_requests_total and its histograms. A series is found once per edge (who to whom, and how it ended) and held.
 import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 import type { Counter, Family, Histogram, Stats } from './stats.js';
+import { TcpMetrics } from './tcp-metrics.js';
 
 /** In Istio's order of emission. Every one is always present; Kiali skips series that lack one. */
 export const istioLabels = [
@@ -38,6 +39,9 @@ interface Edge {
   readonly outcomes: Map<number | string, Series>;
 }
 
+/** Connections have no status. */
+const tcpLabels = istioLabels.filter((label) => label !== 'response_code' && label !== 'grpc_response_status');
+
 const heldSeries = 10_000;
 
 export class IstioMetrics {
@@ -48,10 +52,13 @@ export class IstioMetrics {
   readonly #responseBytes: Family<Histogram>;
   // By the peer's workload, which is one object for all its requests; by its principal where it did not say.
   readonly #edges = new Map<WorkloadInfo | string, Edge[]>();
+  readonly #stats: Stats;
+  #tcp: TcpMetrics | undefined;
   #held = 0;
 
   constructor(stats: Stats, options: IstioMetricsOptions) {
     this.#options = options;
+    this.#stats = stats;
     const common = { labels: istioLabels, overflowKeeps: ['reporter'], ...(options.maxSeries !== undefined && { maxSeries: options.maxSeries }) };
     this.#requests = stats.counter({ name: 'istio_requests_total', help: 'Requests of the mesh', ...common });
     this.#duration = stats.histogram({ name: 'istio_request_duration_milliseconds', help: 'Duration of requests', buckets: istioBuckets, ...common });
@@ -66,6 +73,17 @@ export class IstioMetrics {
     series.duration.observe(durationMs);
     series.requestBytes.observe(outbound ? info.bytesSent : info.bytesReceived);
     series.responseBytes.observe(outbound ? info.bytesReceived : info.bytesSent);
+  }
+
+  /** A connection that carries bytes. @returns it is over. */
+  connection(info: StreamInfo, read: () => void): () => void {
+    this.#tcp ??= new TcpMetrics(this.#stats, { labels: tcpLabels, labelsOf: (of) => this.#tcpLabelsOf(of), maxSeries: this.#options.maxSeries });
+    return this.#tcp.open(info, read);
+  }
+
+  #tcpLabelsOf(info: StreamInfo): string[] {
+    const labels = this.#labels(info, info.direction === 'outbound' ? info.upstreamSpiffeId : info.peer?.spiffeId, this.#options.principal());
+    return labels.filter((_, i) => istioLabels[i] !== 'response_code' && istioLabels[i] !== 'grpc_response_status');
   }
 
   /** Our own labels changed. */

@@ -1,5 +1,6 @@
 // Istio's standard metrics, the access log and traces, for both sides (istio/proxy istio_stats.cc).
 import { currentContext } from '../context/request-context.js';
+import { HeaderMap } from '../stream/header-map.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
@@ -54,6 +55,14 @@ export class IstioTelemetry implements Telemetry {
     return info.direction === 'outbound' ? this.#startOutbound(info, head) : this.#startInbound(info, head);
   }
 
+  connection(info: StreamInfo, read: () => void): () => void {
+    const over = this.#metrics.connection(info, read);
+    return () => {
+      over();
+      this.#accessLog?.(accessLogEntry(info, noHead, performance.now() - info.startTime, undefined));
+    };
+  }
+
   // Reads `headers` only where there is something to do: adapters make them on first use.
   responseHead(info: StreamInfo, stream: TelemetryStream | undefined, head: OutgoingHeaders): void {
     if (info.direction === 'outbound') {
@@ -103,6 +112,8 @@ export class IstioTelemetry implements Telemetry {
     return new InboundTelemetryStream(span?.context ?? parent, span, exchanges);
   }
 }
+
+const noHead = { headers: new HeaderMap() };
 
 /** Of the node IDs that follow a Weft control plane; under another one they have its form. */
 const weftNodePrefix = 'weft~';

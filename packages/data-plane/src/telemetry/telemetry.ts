@@ -5,6 +5,11 @@ import type { StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 
 export interface Telemetry {
   /**
+   * A connection that carries bytes is there (or could not be made: then it ends at once). `read` brings its byte counts up to date.
+   * Returns its end.
+   */
+  connection?(info: StreamInfo, read: () => void): () => void;
+  /**
    * A request starts. Outbound: writes trace context into the head (W3C `traceparent`, from the inbound request that is
    * being handled) and starts a client span where @opentelemetry/api has a provider. Inbound: reads it and starts a server
    * span. Returns what `end` needs; undefined costs nothing.

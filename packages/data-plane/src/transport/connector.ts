@@ -42,6 +42,8 @@ export interface ConnectTarget {
   readonly proxyProtocol?: ProxyProtocolVersion | undefined;
   /** Undefined: plain text. Called for each connection; what it throws is a failure of identity. */
   readonly tlsOptions: (() => tls.ConnectionOptions) | undefined;
+  /** As net.connect's. Default false. */
+  readonly allowHalfOpen?: boolean;
 }
 
 export type Connected = (error: UpstreamConnectError | null, socket: net.Socket | null) => void;
@@ -55,7 +57,7 @@ export function connect(target: ConnectTarget, callback: Connected): () => void 
 }
 
 function connectTo(target: ConnectTarget, callback: Connected): () => void {
-  const { address, port, timeoutMs, tlsOptions, keepAliveMs = 60_000, proxyProtocol } = target;
+  const { address, port, timeoutMs, tlsOptions, keepAliveMs = 60_000, proxyProtocol, allowHalfOpen = false } = target;
   const from = port === 0 ? undefined : target.sourceAddress?.(address);
   const where = port === 0 ? { path: address } : { host: address, port, ...(from && { localAddress: from.address, ...(from.port > 0 && { localPort: from.port }) }) };
   const shown = port === 0 ? address : `${address}:${port}`;
@@ -70,14 +72,14 @@ function connectTo(target: ConnectTarget, callback: Connected): () => void {
     }
     if (proxyProtocol) {
       // TLS begins behind the header, so it is put on a connection that is there.
-      const carrier = net.connect({ ...where });
+      const carrier = net.connect({ ...where, allowHalfOpen });
       if (port !== 0) carrier.setNoDelay(true).setKeepAlive(true, keepAliveMs);
       carrier.once('connect', () => carrier.write(ownHeader(proxyProtocol, carrier)));
       socket = tls.connect({ ...readAhead(16_384), ...options, socket: carrier });
       carrier.once('error', (error) => socket.destroy(error));
-    } else socket = tls.connect({ ...readAhead(16_384), ...options, ...where });
+    } else socket = tls.connect({ ...readAhead(16_384), ...options, ...where, ...({ allowHalfOpen } as object) });
   } else {
-    socket = net.connect({ ...readAhead(65_536), ...where });
+    socket = net.connect({ ...readAhead(65_536), ...where, allowHalfOpen });
     if (proxyProtocol) socket.once('connect', () => socket.write(ownHeader(proxyProtocol, socket)));
   }
   if (port !== 0) socket.setNoDelay(true).setKeepAlive(true, keepAliveMs);

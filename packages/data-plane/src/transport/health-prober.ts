@@ -67,7 +67,7 @@ class ProbeTarget {
     const known = this.#made;
     if (known?.endpoint === endpoint && known.cluster === cluster) return known.host;
     const config = probedCluster(this.#check, cluster);
-    const of: HostCluster = { name, config, begin: () => undefined, end: () => undefined, timedOut: () => undefined };
+    const of: HostCluster = { name, config, begin: () => undefined, end: () => undefined, timedOut: () => undefined, beginConnection: () => undefined, endConnection: () => undefined, report: () => undefined };
     const host = new Host(of, this.#of.key, probedEndpoint(this.#check, endpoint));
     for (const [key, transport] of known?.host.transports ?? []) host.transports.set(key, transport);
     this.#made = { endpoint, cluster, host };

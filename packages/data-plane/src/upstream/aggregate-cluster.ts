@@ -75,6 +75,18 @@ export class AggregateCluster implements UpstreamCluster {
     host.cluster.timedOut(host);
   }
 
+  beginConnection(host: Host, priority: RoutePriority): void {
+    host.cluster.beginConnection(host, priority);
+  }
+
+  endConnection(host: Host, priority: RoutePriority): void {
+    host.cluster.endConnection(host, priority);
+  }
+
+  report(host: Host, outcome: AttemptOutcome): void {
+    host.cluster.report(host, outcome);
+  }
+
   beginRetry(priority: RoutePriority): boolean {
     return this.#breaker.beginRetry(priority);
   }

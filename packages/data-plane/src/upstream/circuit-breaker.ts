@@ -6,12 +6,14 @@ import type { RoutePriority } from './upstream-cluster.js';
 interface Counts {
   requests: number;
   retries: number;
+  /** Of byte streams; those of HTTP are counted by their requests. */
+  connections: number;
 }
 
 type Limits = Pick<ClusterConfig, 'thresholds' | 'protocol'>;
 
 export class CircuitBreaker {
-  readonly #counts: Record<RoutePriority, Counts> = { default: { requests: 0, retries: 0 }, high: { requests: 0, retries: 0 } };
+  readonly #counts: Record<RoutePriority, Counts> = { default: { requests: 0, retries: 0, connections: 0 }, high: { requests: 0, retries: 0, connections: 0 } };
   readonly #stats: ClusterStats | undefined;
   #thresholds: ClusterConfig['thresholds'];
   #queues: boolean;
@@ -42,6 +44,18 @@ export class CircuitBreaker {
     const allowed = this.#counts[priority].requests < this.#most(priority);
     if (!allowed) this.#stats?.count('upstream_rq_pending_overflow');
     return allowed;
+  }
+
+  allowsConnection(priority: RoutePriority): boolean {
+    return this.#counts[priority].connections < this.#thresholds[priority].maxConnections;
+  }
+
+  beginConnection(priority: RoutePriority): void {
+    this.#counts[priority].connections++;
+  }
+
+  endConnection(priority: RoutePriority): void {
+    this.#counts[priority].connections--;
   }
 
   begin(priority: RoutePriority): void {

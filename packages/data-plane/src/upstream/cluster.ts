@@ -146,7 +146,7 @@ export class Cluster implements UpstreamCluster {
     for (const { category, numerator, denominator } of this.#endpoints?.drops ?? []) {
       if (Math.floor(this.#context.random() * denominator) < numerator) return dropOverload(category);
     }
-    if (!this.#breaker.allows(context.priority)) return overflow();
+    if (!this.#allows(context)) return overflow();
     if (this.#byName) return this.#named(context, this.#byName);
     return this.#choose(context, this.#balancing.picker) ?? this.#noHost(context);
   }
@@ -161,7 +161,11 @@ export class Cluster implements UpstreamCluster {
     const { picker } = this.#balancing;
     const host = this.#choose(context, { pick: (pickContext) => picker.pickAt(priority, degraded, pickContext) });
     if (!host) return this.#noHost(context);
-    return this.#breaker.allows(context.priority) ? host : overflow();
+    return this.#allows(context) ? host : overflow();
+  }
+
+  #allows({ priority, connection }: ChooseContext): boolean {
+    return connection === true ? this.#breaker.allowsConnection(priority) : this.#breaker.allows(priority);
   }
 
   begin(host: Host, priority: RoutePriority): void {
@@ -180,6 +184,21 @@ export class Cluster implements UpstreamCluster {
 
   timedOut(host: Host): void {
     if (!host.removed) this.#outliers?.record(host, { failure: 'per-try-timeout', durationMs: 0 });
+  }
+
+  beginConnection(host: Host, priority: RoutePriority): void {
+    host.activeRequests++;
+    this.#breaker.beginConnection(priority);
+  }
+
+  endConnection(host: Host, priority: RoutePriority): void {
+    host.activeRequests--;
+    this.#breaker.endConnection(priority);
+    if (host.removed && host.activeRequests === 0) closeTransports(host);
+  }
+
+  report(host: Host, outcome: AttemptOutcome): void {
+    if (!host.removed) this.#outliers?.record(host, outcome);
   }
 
   beginRetry(priority: RoutePriority): boolean {

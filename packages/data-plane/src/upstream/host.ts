@@ -23,6 +23,11 @@ export interface HostCluster {
   end(host: Host, priority: RoutePriority, outcome: AttemptOutcome): void;
   /** An attempt at this host has had its time, and goes on nevertheless (hedging). */
   timedOut(host: Host): void;
+  /** A connection that carries bytes: it counts from before it is made. Every begin is followed by exactly one end. */
+  beginConnection(host: Host, priority: RoutePriority): void;
+  endConnection(host: Host, priority: RoutePriority): void;
+  /** How making it ended, for outlier detection. */
+  report(host: Host, outcome: AttemptOutcome): void;
 }
 
 export class Host {

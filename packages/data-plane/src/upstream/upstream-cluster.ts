@@ -10,6 +10,8 @@ export interface ChooseContext extends PickContext {
   priority: RoutePriority;
   /** As it is sent: whom a dynamic forward proxy goes to. */
   authority?: string;
+  /** For a connection that carries bytes, which only max_connections limits. */
+  connection?: boolean;
 }
 
 export interface UpstreamCluster extends HostCluster {

@@ -1,7 +1,7 @@
 // One gRPC call at the HTTP/2 stream: below grpc-js, so that calls of unknown methods are judged and counted too.
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { grpcStatusOf, HeaderMap, type BodyPipe, type Drain, type InboundBodies, type InboundStream, type LocalReply, type OutgoingHeaders, type RequestHead, type ResponseHead } from '@weft/data-plane/internal';
+import { grpcStatusOf, HeaderMap, type BodyPipe, type Drain, type InboundBodies, type InboundStream, type LocalReply, type OutgoingHeaders, type RequestHead, type ResponseHead, type StreamInfo } from '@weft/data-plane/internal';
 import { FilteredStream } from './filtered-stream.js';
 import { grpcMessage } from './grpc-message.js';
 
@@ -34,7 +34,7 @@ export function applyStreamHead(headers: IncomingHttpHeaders, head: RequestHead)
   }
 }
 
-export function replyToStream(stream: ServerHttp2Stream, reply: LocalReply, protocol: 'http' | 'grpc'): void {
+export function replyToStream(stream: ServerHttp2Stream, reply: LocalReply, protocol: StreamInfo['protocol']): void {
   if (stream.destroyed) return;
   const body = String(reply.body);
   const headers: OutgoingHttpHeaders =

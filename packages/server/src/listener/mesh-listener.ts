@@ -10,7 +10,7 @@ import { createInnerHttp2Server, createInnerServer } from '../http/inner-server.
 import type { NodeHandlerOptions } from '../http/node-handler.js';
 import type { Targets } from '../target.js';
 import { AcceptedConnection, connectionOf, rememberConnection } from './accepted-connection.js';
-import { peek } from './peek.js';
+import { peek, startsTls } from './peek.js';
 import { readProxyHeader, type ProxyHeaderOptions } from './proxy-header.js';
 import { TlsAcceptor } from './tls-acceptor.js';
 
@@ -25,6 +25,8 @@ export interface MeshListenerOptions {
   peekTimeoutMs: number;
   /** TLS handshakes at once. Default 1000. */
   maxHandshakes?: number | undefined;
+  /** On a port of bytes that takes TLS and plain text: how long a client may be silent before it counts as plain text, ms. */
+  detectTimeoutMs: number;
 }
 
 // Whoever can connect can be refused: that must not fill the log.
@@ -152,6 +154,8 @@ export class MeshListener {
     if (this.inbound.tlsMode === 'unknown' && !(await this.#configured(configTimeoutMs))) return this.#refuse(socket, 'no inbound configuration', this.inbound.refusal);
     const { proxyProtocol } = this.inbound;
     if (proxyProtocol && !(await this.#readProxyHeader(socket, proxyProtocol))) return;
+    if (this.inbound.isTcp !== (this.#targets.tcp !== undefined)) return this.#refuse(socket, this.#targets.tcp ? 'a server of bytes on a port that is HTTP in the mesh (name the port tcp-…, or set appProtocol: tcp)' : 'an HTTP server on a port that is TCP in the mesh');
+    if (this.#targets.tcp) return this.#acceptTcp(socket);
     const first = await peek(socket, peekTimeoutMs, clock);
     if (first === undefined) return void socket.destroy();
     const { tlsMode } = this.inbound;
@@ -183,6 +187,31 @@ export class MeshListener {
     return true;
   }
 
+  /** Servers of bytes may speak first: whoever is silent is only waited for where it has to be known what he speaks. */
+  async #acceptTcp(socket: Socket): Promise<void> {
+    const { clock } = this.#runtime;
+    const { tlsMode } = this.inbound;
+    const secure = tlsMode === 'permissive' ? await startsTls(socket, this.#options.detectTimeoutMs, clock) : tlsMode === 'strict';
+    if (secure === undefined) return void socket.destroy();
+    if (!secure) return this.#serveTcp(new AcceptedConnection(socket, clock, 0, this.#proxied.get(peerOf(socket))));
+    try {
+      this.#tlsAcceptor().accept(socket);
+    } catch (error) {
+      this.#refuse(socket, 'no identity', error as Error);
+    }
+  }
+
+  #serveTcp(connection: AcceptedConnection): void {
+    const { socket, info } = connection;
+    if (socket.destroyed) return;
+    rememberConnection(socket, connection);
+    const refusal = this.inbound.openTcp(info, socket);
+    if (refusal !== undefined) return this.#refuse(socket, refusal);
+    this.#requests.begin();
+    socket.once('close', () => this.#requests.end());
+    this.#targets.tcp!(socket);
+  }
+
   #tlsAcceptor(): TlsAcceptor {
     const { tls, logger } = this.#runtime;
     if (!tls) throw new Error('this process has no source of identities');
@@ -197,6 +226,8 @@ export class MeshListener {
 
   /** In our order of preference. Express is HTTP/1.1 only: one HTTP/2 request ends its process. */
   #alpn(): string[] {
+    // Not istio-peer-exchange: its clients would send their metadata before the application's bytes.
+    if (this.#targets.tcp) return ['istio'];
     return [...(this.#grpc || this.#http2 ? ['h2'] : []), ...(this.#http ? ['http/1.1'] : [])];
   }
 
@@ -209,6 +240,7 @@ export class MeshListener {
     } catch (error) {
       return this.#refuse(socket, 'the peer has no valid identity', error as Error);
     }
+    if (this.#targets.tcp) return this.#serveTcp(connection);
     if (socket.alpnProtocol === 'h2') return this.#serve(connection, true);
     if (socket.alpnProtocol === 'http/1.1') return this.#serve(connection, false);
     // No ALPN: the protocol shows in the first bytes, as on plain text.

@@ -37,3 +37,24 @@ function classify(bytes: Buffer): FirstBytes | undefined {
   if (bytes.compare(preface, 0, length, 0, length) !== 0) return 'http1';
   return bytes.length >= preface.length ? 'http2' : undefined;
 }
+
+/** Whether a client begins with a TLS handshake. One that is silent for `timeoutMs` does not; undefined: it went away. */
+export function startsTls(socket: Socket, timeoutMs: number, clock: Clock): Promise<boolean | undefined> {
+  return new Promise((resolve) => {
+    const done = (result: boolean | undefined) => {
+      timer.cancel();
+      socket.off('readable', onReadable).off('end', onEnd).off('close', onClose).off('error', onClose);
+      resolve(result);
+    };
+    const onReadable = () => {
+      const chunk = socket.read() as Buffer | null;
+      if (!chunk) return;
+      socket.unshift(chunk);
+      done(chunk[0] === 22);
+    };
+    const onEnd = () => done(false);
+    const onClose = () => done(undefined);
+    const timer = clock.setTimeout(() => done(false), timeoutMs);
+    socket.on('readable', onReadable).once('end', onEnd).once('close', onClose).once('error', onClose);
+  });
+}

@@ -36,6 +36,8 @@ const beside: readonly [RegExp, Data][] = [
   [/ource\.(not)?[sS]erviceAccounts|source\.(not)?[rRtP]/, { 'spec.rules[0].from[0].source.ipBlocks': undefined }],
   [/when\[\]\.key/, { 'spec.rules[0].when[0].values': ['a'] }],
   [/when\[\]\.(not)?[vV]alues/, { 'spec.rules[0].when[0].key': 'request.headers[x-a]' }],
+  [/t(cp|ls)\[\]\.match/, { 'spec.tcp[0].route': [{ destination: { host: 'a.test' } }], 'spec.tls[0].route': [{ destination: { host: 'a.test' } }], 'spec.tls[0].match': [{ sniHosts: ['a.test'] }] }],
+  [/tls\[\]\.route/, { 'spec.tls[0].match': [{ sniHosts: ['a.test'] }] }],
   [/spec\.(type|externalName)/, { 'spec.type': 'ExternalName', 'spec.externalName': 'a.test' }],
 ];
 

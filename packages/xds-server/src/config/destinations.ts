@@ -1,7 +1,7 @@
 import type { ConfigObject } from './config-object.js';
 import type { Destination } from '../model/route-rule.js';
 
-/** Where a VirtualService sends requests, by field path as written: the model leaves out what has no weight. */
+/** Where a VirtualService sends requests and connections, by field path as written: the model leaves out what has no weight. */
 export function destinationsOf(object: ConfigObject, clusterDomain: string): (Destination & { path: string })[] {
   const found: (Destination & { path: string })[] = [];
   const add = (value: unknown, path: string) => {
@@ -18,6 +18,10 @@ export function destinationsOf(object: ConfigObject, clusterDomain: string): (De
     }
     add(field(route, 'mirror'), `${path}.mirror`);
   });
+  for (const kind of ['tcp', 'tls']) {
+    list(field(field(object.body, 'spec'), kind)).forEach((route, at) =>
+      list(field(route, 'route')).forEach((entry, index) => add(field(entry, 'destination'), `spec.${kind}[${at}].route[${index}].destination`)));
+  }
   return found;
 }
 

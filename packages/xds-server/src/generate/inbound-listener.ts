@@ -1,7 +1,7 @@
 // Listeners of servers: mTLS mode, authorization, and one route that hands every request to the application.
 import { packAny } from '@weft/xds-api';
 import {
-  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, HttpConnectionManagerSchema,
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, HttpConnectionManagerSchema, TcpProxySchema,
 } from '@weft/xds-api/http';
 import { ListenerSchema, type FilterChainSchema } from '@weft/xds-api/listener';
 import { DownstreamTlsContextSchema } from '@weft/xds-api/tls';
@@ -10,6 +10,7 @@ import { inboundWorkload, type InboundWorkload } from './inbound-workload.js';
 import { duration, encode, extension, socketAddress, type Init } from './message.js';
 import { bracketed, parseGrpcInboundName, parseWeftInboundName, type InboundName } from './name.js';
 import { routerFilter, upgradeConfigs } from './outbound-listener.js';
+import type { RbacScope } from './rbac-condition.js';
 import { rbacFilters } from './rbac.js';
 import { identityFromProvider } from './tls-context.js';
 import { serviceMetadata, workloadIdentity } from './workload-metadata.js';
@@ -22,6 +23,7 @@ export function weftInboundListener(context: GenerateContext, name: string): Gen
   const inbound = parseWeftInboundName(name);
   const workload = inbound && inboundWorkload(context, inbound);
   if (inbound === undefined || workload === undefined) return undefined;
+  if (workload.bytes) return bytesListener(context, name, inbound, workload);
   const http: HttpConnectionManagerInit = {
     ...connectionManager(context, 'weft', inbound, workload),
     statPrefix: `inbound_${bracketed(inbound.address)}_${inbound.port}`,
@@ -35,6 +37,25 @@ export function weftInboundListener(context: GenerateContext, name: string): Gen
   };
   const tls: FilterChainInit = { ...chain('tls', http), filterChainMatch: { transportProtocol: 'tls' }, transportSocket: mutualTls(['h2', 'http/1.1']) };
   const plain: FilterChainInit = { ...chain('plaintext', http), filterChainMatch: { transportProtocol: 'raw_buffer' } };
+  return serverListener(name, inbound, workload, { tls, plain });
+}
+
+/** A port whose connections are judged and secured, and whose bytes are the application's. */
+function bytesListener(context: GenerateContext, name: string, inbound: InboundName, workload: InboundWorkload): GeneratedResource {
+  const { model } = context;
+  const scope = { ...rbacScope(context, 'weft', inbound, workload), bytes: true };
+  const cluster = `inbound|${workload.declaredPort}||`;
+  const filters = [
+    ...rbacFilters(scope, model.authorizations(workload), (reason) => context.warn(reason)),
+    // The cluster is a word for the application. It may be silent for as long as it likes.
+    extension('envoy.filters.network.tcp_proxy', TcpProxySchema, { statPrefix: cluster, clusterSpecifier: { case: 'cluster', value: cluster }, idleTimeout: duration(0) }),
+  ];
+  const tls: FilterChainInit = { name: 'tls', filters, filterChainMatch: { transportProtocol: 'tls' }, transportSocket: mutualTls(['istio']) };
+  const plain: FilterChainInit = { name: 'plaintext', filters, filterChainMatch: { transportProtocol: 'raw_buffer' } };
+  return serverListener(name, inbound, workload, { tls, plain });
+}
+
+function serverListener(name: string, inbound: InboundName, workload: InboundWorkload, { tls, plain }: { tls: FilterChainInit; plain: FilterChainInit }): GeneratedResource {
   const chains = { strict: [tls], permissive: [tls, plain], disable: [plain] };
   return encode(ListenerSchema, {
     name,
@@ -42,6 +63,16 @@ export function weftInboundListener(context: GenerateContext, name: string): Gen
     filterChains: chains[workload.mtls],
     metadata: { filterMetadata: { istio: { services: workload.services.map(serviceMetadata), workload: workloadIdentity(workload) } } },
   });
+}
+
+function rbacScope({ model }: GenerateContext, profile: ProfileName, inbound: InboundName, { declaredPort }: InboundWorkload): RbacScope {
+  return {
+    profile,
+    trustDomain: model.settings.trustDomain,
+    bytes: false,
+    // The bound port stands for the declared one. A policy that happens to name the ephemeral number means another port: 0 matches none.
+    localPort: (port: number) => (port === declaredPort ? inbound.port : port === inbound.port ? 0 : port),
+  };
 }
 
 /**
@@ -70,12 +101,7 @@ export function grpcInboundListener(context: GenerateContext, name: string): Gen
 function connectionManager(context: GenerateContext, profile: ProfileName, inbound: InboundName, workload: InboundWorkload): HttpConnectionManagerInit {
   const { model } = context;
   const { declaredPort } = workload;
-  const scope = {
-    profile,
-    trustDomain: model.settings.trustDomain,
-    // The bound port stands for the declared one. A policy that happens to name the ephemeral number means another port: 0 matches none.
-    localPort: (port: number) => (port === declaredPort ? inbound.port : port === inbound.port ? 0 : port),
-  };
+  const scope = rbacScope(context, profile, inbound, workload);
   const routeName = `inbound|http|${declaredPort}`;
   return {
     routeSpecifier: {

@@ -1,7 +1,8 @@
 // Whose policies hold for a listening port: which workload it is, and which of its declared ports.
+import { portProtocol } from '../config/kinds/kubernetes/service.js';
 import { endpointPort } from '../model/endpoint-port.js';
 import type { MtlsMode } from '../model/peer-policy.js';
-import type { Service } from '../model/service.js';
+import { isHttp, type Service } from '../model/service.js';
 import type { Workload } from '../model/workload.js';
 import type { GenerateContext } from './generator.js';
 import type { InboundName } from './name.js';
@@ -15,6 +16,8 @@ export interface InboundWorkload {
   mtls: MtlsMode;
   /** Those that lead to this port. */
   services: readonly Service[];
+  /** What the port speaks is not HTTP: by the services that lead to it, else by its name. */
+  bytes: boolean;
 }
 
 /** Undefined where several workloads share the address and it is not clear whose port it is: guessing could skip a policy. */
@@ -29,6 +32,7 @@ export function inboundWorkload(context: GenerateContext, inbound: InboundName):
   }
   const labels = group?.labels ?? found?.labels ?? node.labels;
   const services = found ? model.servicesOf(found) : [];
+  const ports = found ? services.flatMap((service) => service.ports.filter((port) => endpointPort(found, port) === inbound.port)) : [];
   const declaredPort = declared(inbound, { ...found?.ports, ...group?.ports }, services);
   return {
     name: group?.name ?? found?.name ?? node.workload,
@@ -36,6 +40,7 @@ export function inboundWorkload(context: GenerateContext, inbound: InboundName):
     labels,
     declaredPort,
     mtls: model.mtlsMode({ namespace, labels }, declaredPort),
+    bytes: ports.length > 0 ? ports.every(({ protocol }) => !isHttp(protocol)) : !isHttp(portProtocol(undefined, inbound.portName ?? '', 0)),
     services: found ? services.filter((service) => service.ports.some((port) => endpointPort(found, port) === inbound.port)) : [],
   };
 }

@@ -15,21 +15,32 @@ export function visibleHttpPorts({ model, node }: GenerateContext): { service: S
     .flatMap((service) => service.ports.filter(({ protocol }) => isHttp(protocol)).map((port) => ({ service, port })));
 }
 
-/** Listeners and route configurations of what can be dialled, by `HOST:PORT`. */
-export function outboundListenerNames(context: GenerateContext): string[] {
-  return dialable(context).map(({ service, port }) => hostPort(service.host, port.number));
+/** Ports of every protocol: Weft carries what is no HTTP as bytes, other clients do not know of it. */
+function visiblePorts(context: GenerateContext, profile: ProfileName): { service: Service; port: ServicePort }[] {
+  if (profile !== 'weft') return visibleHttpPorts(context);
+  const { model, node } = context;
+  return [...model.servicesVisibleFrom(node.namespace)]
+    .sort((a, b) => (a.host < b.host ? -1 : a.host > b.host ? 1 : 0))
+    .flatMap((service) => service.ports.map((port) => ({ service, port })));
+}
+
+/** Listeners of what can be dialled, by `HOST:PORT`. */
+export function outboundListenerNames(context: GenerateContext, profile: ProfileName): string[] {
+  return visiblePorts(context, profile)
+    .filter(({ service, port }) => (isHttp(port.protocol) ? namedTarget(context, service.host, port.number) !== undefined : hasCluster(service) || context.model.routeRule(service.host, context.node.namespace) !== undefined))
+    .map(({ service, port }) => hostPort(service.host, port.number));
 }
 
 export function outboundRouteNames(context: GenerateContext): string[] {
   return dialable(context).map(({ service, port }) => outboundName(service.host, port.number));
 }
 
-/** The HTTP ports that this client itself serves, by the addresses it registers with. */
-export function inboundPorts({ model, node }: GenerateContext): { portName: string; address: string; port: number }[] {
+/** The ports that this client itself serves, by the addresses it registers with. */
+export function inboundPorts({ model, node }: GenerateContext, profile: ProfileName): { portName: string; address: string; port: number }[] {
   const found = node.addresses.flatMap((address) =>
     model.workloadsByAddress(node.namespace, address).filter(isOwn).flatMap((workload) =>
       model.servicesOf(workload).flatMap((service) =>
-        service.ports.filter(({ protocol }) => isHttp(protocol)).flatMap((servicePort) => {
+        service.ports.filter(({ protocol }) => profile === 'weft' || isHttp(protocol)).flatMap((servicePort) => {
           const port = endpointPort(workload, servicePort);
           return port === undefined ? [] : [{ portName: servicePort.name, address, port }];
         }),
@@ -46,8 +57,8 @@ export function inboundPorts({ model, node }: GenerateContext): { portName: stri
 }
 
 /** One cluster a port and subset. */
-export function clusterNames(context: GenerateContext): string[] {
-  return visibleHttpPorts(context)
+export function clusterNames(context: GenerateContext, profile: ProfileName): string[] {
+  return visiblePorts(context, profile)
     .filter(({ service }) => hasCluster(service))
     .flatMap(({ service, port }) => {
       const subsets = trafficPolicyRule(context, service)?.subsets.map(({ name }) => name) ?? [];
@@ -56,7 +67,7 @@ export function clusterNames(context: GenerateContext): string[] {
 }
 
 export function endpointNames(context: GenerateContext, profile: ProfileName): string[] {
-  return clusterNames(context).filter((name) => {
+  return clusterNames(context, profile).filter((name) => {
     const target = clusterTarget(context, profile, name);
     return target !== undefined && discovery(context, profile, target).kind === 'eds';
   });

@@ -7,8 +7,11 @@ import type { GenerateContext, GeneratedResource, ProfileName } from './generato
 import { encode, extension, overAds } from './message.js';
 import { outboundName, parseDialledName } from './name.js';
 import { dialledTarget } from './outbound-target.js';
+import { tcpListener, tcpTarget } from './tcp-listener.js';
 
 export function outboundListener(context: GenerateContext, profile: ProfileName, name: string): GeneratedResource | undefined {
+  const bytes = profile === 'weft' ? tcpTarget(context, name) : undefined;
+  if (bytes) return tcpListener(context, name, bytes);
   const dialled = parseDialledName(name);
   const target = dialled && dialledTarget(context, dialled.host, dialled.port);
   if (target === undefined) return undefined;

@@ -66,7 +66,7 @@ function httpTarget(context: GenerateContext, service: Service, port: ServicePor
 
 function virtualTarget({ model, node }: GenerateContext, hosts: readonly string[], port: number): OutboundTarget | undefined {
   if (port !== virtualHostPort) return undefined;
-  const host = hosts.find((candidate) => model.routeRule(candidate, node.namespace) !== undefined);
+  const host = hosts.find((candidate) => (model.routeRule(candidate, node.namespace)?.http.length ?? 0) > 0);
   return host === undefined ? undefined : { host, port };
 }
 

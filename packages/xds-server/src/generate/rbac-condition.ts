@@ -9,6 +9,8 @@ import { escapeRegex, exactMatcher, regexMatcher, type StringMatcherInit } from 
 export interface RbacScope {
   profile: ProfileName;
   trustDomain: string;
+  /** The port carries bytes: nothing of HTTP can be asked for. */
+  bytes: boolean;
   /** A port as policies name it (the declared one) → the number that stands for it on this listener. */
   localPort(declared: number): number;
 }

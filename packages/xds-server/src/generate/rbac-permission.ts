@@ -15,9 +15,9 @@ export const permissions: Algebra<PermissionInit> = {
 
 export function operationConditions(scope: RbacScope, operation: AuthorizationOperation): Condition<PermissionInit>[] {
   return [
-    ...field(permissions, operation.hosts, operation.notHosts, host),
+    ...field(permissions, operation.hosts, operation.notHosts, (value) => (scope.bytes ? undefined : host(value))),
     ...field(permissions, operation.ports.map(String), operation.notPorts.map(String), (value) => port(scope, value)),
-    ...field(permissions, operation.methods, operation.notMethods, method),
+    ...field(permissions, operation.methods, operation.notMethods, (value) => (scope.bytes ? undefined : method(value))),
     ...field(permissions, operation.paths, operation.notPaths, (value) => path(scope, value)),
   ];
 }
@@ -60,7 +60,8 @@ function method(value: string): PermissionInit {
   return { rule: { case: 'header', value: headerCondition(':method', value) } };
 }
 
-function path({ profile }: RbacScope, value: string): Condition<PermissionInit> {
+function path({ profile, bytes }: RbacScope, value: string): Condition<PermissionInit> {
+  if (bytes) return undefined;
   // Every request has a path.
   if (value === '*') return permissions.any();
   if (!/\{\*{1,2}\}/.test(value)) return { rule: { case: 'urlPath', value: { rule: { case: 'path', value: wildcardMatcher(value) } } } };

@@ -64,7 +64,8 @@ function serviceAccount(value: string): Condition<PrincipalInit> {
   return authenticated(regexMatcher(`spiffe://[^/]+/ns/${escapeRegex(ns)}/sa/${escapeRegex(account)}`));
 }
 
-function headerPrincipal({ profile }: RbacScope, name: string, value: string): Condition<PrincipalInit> {
+function headerPrincipal({ profile, bytes }: RbacScope, name: string, value: string): Condition<PrincipalInit> {
+  if (bytes) return undefined;
   // gRPC refuses these inside RBAC (gRFC A41).
   if (profile === 'grpc' && (name.startsWith('grpc-') || name === ':scheme')) return undefined;
   return { identifier: { case: 'header', value: headerCondition(name, value) } };

@@ -1,5 +1,5 @@
 // AuthorizationPolicies as RBAC filters of an inbound listener. Whatever cannot be expressed denies more, never less.
-import { RBAC_Action, RBACFilterSchema, type PolicySchema, type RBACSchema } from '@weft/xds-api/filter-rbac';
+import { RBAC_Action, RBACFilterSchema, RBACNetworkSchema, type PolicySchema, type RBACSchema } from '@weft/xds-api/filter-rbac';
 import type { Authorization, AuthorizationRule } from '../model/authorization.js';
 import { extension, type Init } from './message.js';
 import { allOf, type Condition, type RbacScope } from './rbac-condition.js';
@@ -25,12 +25,12 @@ export function rbacFilters(scope: RbacScope, authorizations: readonly Authoriza
     const dryRun = scope.profile === 'grpc' ? [] : policies.filter((policy) => policy.dryRun);
     if (scope.profile === 'grpc') for (const policy of policies) if (policy.dryRun) warn(`${policy.origin}: gRPC servers cannot try a policy without enforcing it; left out`);
     if (enforced.length + dryRun.length === 0) return [];
-    return [
-      extension(`envoy.filters.http.rbac.${action.toUpperCase()}`, RBACFilterSchema, {
-        ...(enforced.length > 0 ? { rules: rules(scope, rbac, enforced, warn) } : {}),
-        ...(dryRun.length > 0 ? { shadowRules: rules(scope, rbac, dryRun, warn), shadowRulesStatPrefix: shadow } : {}),
-      }),
-    ];
+    const config = {
+      ...(enforced.length > 0 ? { rules: rules(scope, rbac, enforced, warn) } : {}),
+      ...(dryRun.length > 0 ? { shadowRules: rules(scope, rbac, dryRun, warn), shadowRulesStatPrefix: shadow } : {}),
+    };
+    if (scope.bytes) return [extension(`envoy.filters.network.rbac.${action.toUpperCase()}`, RBACNetworkSchema, { ...config, statPrefix: 'tcp.' })];
+    return [extension(`envoy.filters.http.rbac.${action.toUpperCase()}`, RBACFilterSchema, config)];
   });
 }
 

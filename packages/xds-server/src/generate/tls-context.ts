@@ -1,6 +1,7 @@
 // TLS of upstream clusters and of inbound listeners, per kind of client (wire.md, security.md).
 import { RawBufferSchema, SubjectAltNameMatcher_SanType as SanType, UpstreamTlsContextSchema, type CommonTlsContextSchema } from '@weft/xds-api/tls';
 import type { Cluster_TransportSocketMatchSchema, ClusterSchema } from '@weft/xds-api/cluster';
+import { isHttp } from '../model/service.js';
 import type { ClientTls } from '../model/traffic-policy.js';
 import type { ClusterTarget } from './cluster-target.js';
 import { expectedIdentities, meshTls } from './endpoint-identity.js';
@@ -59,7 +60,7 @@ function meshContext(context: GenerateContext, profile: ProfileName, target: Clu
   // No names would mean "any certificate of our authority". Endpoints may come with an identity before this list does.
   const names = known.length > 0 ? known : [`spiffe://${context.model.settings.trustDomain}/no-identity-known`];
   return {
-    commonTlsContext: { ...(profile === 'envoy' ? envoyMesh(names) : providerMesh(names)), alpnProtocols: ['istio', http2 ? 'h2' : 'http/1.1'] },
+    commonTlsContext: { ...(profile === 'envoy' ? envoyMesh(names) : providerMesh(names)), alpnProtocols: isHttp(target.port.protocol) ? ['istio', http2 ? 'h2' : 'http/1.1'] : ['istio'] },
     sni: tls?.sni ?? outboundSni(target.name),
   };
 }
@@ -99,7 +100,8 @@ function typedNames(names: readonly string[]) {
 }
 
 /** SIMPLE and MUTUAL: the application's own certificates, for hosts outside the mesh. */
-function originated(profile: ProfileName, tls: ClientTls, { service }: ClusterTarget, http2: boolean): Init<typeof UpstreamTlsContextSchema> {
+function originated(profile: ProfileName, tls: ClientTls, target: ClusterTarget, http2: boolean): Init<typeof UpstreamTlsContextSchema> {
+  const { service } = target;
   const sni = tls.sni ?? (service.host.startsWith('*') ? '' : service.host);
   const names = tls.subjectAltNames.length > 0 ? tls.subjectAltNames : sni === '' ? [] : [sni];
   const file = (filename: string) => ({ specifier: { case: 'filename', value: filename } }) as const;
@@ -116,7 +118,7 @@ function originated(profile: ProfileName, tls: ClientTls, { service }: ClusterTa
               value: { trustedCa: file(tls.caCertificates ?? systemRoots), ...(profile === 'envoy' ? typedNames(names) : { matchSubjectAltNames: names.map((name) => exactMatcher(name)) }) },
             },
           }),
-      alpnProtocols: [http2 ? 'h2' : 'http/1.1'],
+      ...(isHttp(target.port.protocol) ? { alpnProtocols: [http2 ? 'h2' : 'http/1.1'] } : {}),
     },
     sni,
   };

@@ -71,7 +71,7 @@ export function slice(name: string, serviceName: string, over: Over<EndpointGrou
 }
 
 export function routeRule(name: string, hosts: readonly string[], over: Over<RouteRule> = {}): RouteRule {
-  return { ...base('VirtualService', over.namespace ?? 'default', name), type: 'route-rule', hosts, exportTo: ['*'], http: [], ...over };
+  return { ...base('VirtualService', over.namespace ?? 'default', name), type: 'route-rule', hosts, exportTo: ['*'], http: [], tcp: [], tls: [], ...over };
 }
 
 export function trafficPolicy(name: string, host: string, over: Over<TrafficPolicyRule> = {}): TrafficPolicyRule {

@@ -7,6 +7,26 @@ export interface RouteRule extends ModelBase {
   /** Namespaces whose clients it is for; `*` for all. */
   exportTo: readonly string[];
   http: readonly HttpRoute[];
+  /** For ports of bytes. */
+  tcp: readonly StreamRoute[];
+  /** For ports of TLS, by server name. */
+  tls: readonly StreamRoute[];
+}
+
+/** Where connections go. */
+export interface StreamRoute {
+  /** Any of these; empty = every connection. */
+  matches: readonly StreamMatch[];
+  destinations: readonly WeightedDestination[];
+}
+
+/** Everything but the server names is evaluated by the control plane. */
+export interface StreamMatch {
+  sniHosts: readonly string[];
+  destinationSubnets: readonly string[];
+  port?: number;
+  sourceLabels: Readonly<Record<string, string>>;
+  sourceNamespace?: string;
 }
 
 export interface HttpRoute {

@@ -30,7 +30,7 @@ export const envoyProfile: Profile = {
       case 'route':
         return httpPortNumbers(context).map(String);
       case 'cluster':
-        return clusterNames(context);
+        return clusterNames(context, 'envoy');
       case 'endpoint':
         return endpointNames(context, 'envoy');
       case 'secret':

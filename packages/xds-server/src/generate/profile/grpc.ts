@@ -29,11 +29,11 @@ export const grpcProfile: Profile = {
   names(type, context) {
     switch (type) {
       case 'listener':
-        return [...outboundListenerNames(context), ...inboundPorts(context).map(({ address, port }) => grpcInboundName(address, port))];
+        return [...outboundListenerNames(context, 'grpc'), ...inboundPorts(context, 'grpc').map(({ address, port }) => grpcInboundName(address, port))];
       case 'route':
         return outboundRouteNames(context);
       case 'cluster':
-        return clusterNames(context);
+        return clusterNames(context, 'grpc');
       case 'endpoint':
         return endpointNames(context, 'grpc');
       case 'secret':

@@ -29,11 +29,11 @@ export const weftProfile: Profile = {
   names(type, context) {
     switch (type) {
       case 'listener':
-        return [...outboundListenerNames(context), ...inboundPorts(context).map(({ portName, address, port }) => weftInboundName(portName, address, port))];
+        return [...outboundListenerNames(context, 'weft'), ...inboundPorts(context, 'weft').map(({ portName, address, port }) => weftInboundName(portName, address, port))];
       case 'route':
         return outboundRouteNames(context);
       case 'cluster':
-        return clusterNames(context);
+        return clusterNames(context, 'weft');
       case 'endpoint':
         return endpointNames(context, 'weft');
       case 'secret':

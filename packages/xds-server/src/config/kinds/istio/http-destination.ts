@@ -11,20 +11,26 @@ export interface DestinationScope {
 }
 
 export function readRoute(parent: Fields, scope: DestinationScope): RouteAction | undefined {
+  const destinations = readDestinations(parent, scope, readHeaderEdits);
+  return destinations && { kind: 'route', destinations };
+}
+
+/** Undefined where there are none at all. */
+export function readDestinations(parent: Fields, scope: DestinationScope, readMore: (fields: Fields) => Partial<WeightedDestination> = () => ({})): WeightedDestination[] | undefined {
   const entries = parent.list('route');
   if (entries.length === 0) return undefined;
   const destinations = entries.flatMap((fields): WeightedDestination[] => {
     const destination = readDestination(fields, scope);
     const weight = fields.integer('weight', { max: 2 ** 31 - 1 });
-    const headers = readHeaderEdits(fields);
+    const more = readMore(fields);
     fields.finish();
     // A single destination gets everything, whatever its weight says.
-    return destination ? [{ ...destination, ...headers, weight: entries.length === 1 ? weight || 1 : (weight ?? 0) }] : [];
+    return destination ? [{ ...destination, ...more, weight: entries.length === 1 ? weight || 1 : (weight ?? 0) }] : [];
   });
   const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
   if (destinations.length > 0 && total === 0) parent.error('route', 'the weights sum to 0: no request would go anywhere');
   if (total > 2 ** 32 - 1) parent.error('route', `the weights sum to ${total}, more than 4294967295`);
-  return { kind: 'route', destinations: destinations.filter(({ weight }) => weight > 0) };
+  return destinations.filter(({ weight }) => weight > 0);
 }
 
 function readDestination(parent: Fields, scope: DestinationScope): Destination | undefined {

@@ -117,9 +117,28 @@ describe('warns, but works, for', () => {
     expect(problems(http)).toEqual([expected]);
   });
 
-  it('byte stream and TLS routes', () => {
-    const { objects, problems: found } = normalizeText(text(`{hosts: [a], http: [{${to}}], tcp: [], tls: []}`));
-    expect(objects).toHaveLength(1);
-    expect(found.map((line) => line.replace(/.*: (spec\.\w+):.*/, '$1'))).toEqual(['spec.tls', 'spec.tcp']);
+});
+
+describe('routes of connections', () => {
+  const routes = (spec: string) => normalizeText(text(spec));
+
+  it('have weights and matches; server names are hosts of the rule', () => {
+    const { objects, problems: found } = routes(`{hosts: [a.test, "*.b.test"], tcp: [{match: [{port: 5432, destinationSubnets: [10.0.0.0/8]}], route: [{destination: {host: a.test, subset: v1}, weight: 1}, {destination: {host: a.test}, weight: 3}]}], tls: [{match: [{sniHosts: [A.test, c.b.test]}], ${to}}]}`);
+    expect(found).toEqual([]);
+    expect(objects[0]).toMatchObject({
+      http: [],
+      tcp: [{ matches: [{ port: 5432, destinationSubnets: ['10.0.0.0/8'], sniHosts: [] }], destinations: [{ host: 'a.test', subset: 'v1', weight: 1 }, { host: 'a.test', subset: '', weight: 3 }] }],
+      tls: [{ matches: [{ sniHosts: ['a.test', 'c.b.test'] }] }],
+    });
+  });
+
+  it.each([
+    [`tcp: [{match: [{destinationSubnets: [10.0.0.0/33]}], ${to}}]`, 'spec.tcp[0].match[0].destinationSubnets[0]: 10.0.0.0/33 is no subnet'],
+    ['tcp: [{match: [{port: 1}]}]', 'spec.tcp[0].route: is required'],
+    [`tcp: [{route: [{destination: {host: a}, headers: {}}]}]`, 'spec.tcp[0].route[0].headers: is not a known field'],
+    [`tls: [{${to}}]`, 'spec.tls[0].match: is required'],
+    [`tls: [{match: [{sniHosts: [other.test]}], ${to}}]`, 'spec.tls[0].match[0].sniHosts[0]: other.test is none of the hosts'],
+  ])('%s is refused', (spec, expected) => {
+    expect(routes(`{hosts: [a.test], ${spec}}`).problems.join('\n')).toContain(expected);
   });
 });

@@ -10,6 +10,7 @@ import { readMirrors, type DestinationScope } from './http-destination.js';
 import { readFault } from './http-fault.js';
 import { readHeaderEdits } from './http-headers.js';
 import { readHttpMatch } from './http-match.js';
+import { readStreamRoute } from './stream-route.js';
 import { readCors, readRetries, readRewrite } from './http-policy.js';
 
 export const virtualService: ConfigKind = {
@@ -28,14 +29,15 @@ export const virtualService: ConfigKind = {
       hosts,
       exportTo: readExportTo(spec, namespace),
       http: spec.list('http').flatMap((fields) => readHttpRoute(fields, { namespace, context }) ?? []),
+      tcp: spec.list('tcp').flatMap((fields) => readStreamRoute(fields, 'tcp', hosts, { namespace, context }) ?? []),
+      tls: spec.list('tls').flatMap((fields) => readStreamRoute(fields, 'tls', hosts, { namespace, context }) ?? []),
     };
-    spec.unimplemented({ tls: 'TLS is not routed by SNI', tcp: 'byte streams go to the dialled host' });
     spec.finish();
     if (gateways.length > 0 && !gateways.includes('mesh')) {
       spec.warn('gateways', 'does not list mesh: the object is for gateways only and has no effect here');
       return [];
     }
-    return rule.http.length > 0 ? [rule] : [];
+    return rule.http.length + rule.tcp.length + rule.tls.length > 0 ? [rule] : [];
   },
 };
 

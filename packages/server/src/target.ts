@@ -1,5 +1,6 @@
 // What `mesh.listen` takes, told apart without loading express, fastify or grpc-js.
 import { Server as HttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Http2Server } from 'node:http2';
 import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Server as GrpcServer } from '@grpc/grpc-js';
@@ -15,7 +16,7 @@ export interface FastifyApp {
   readonly initialConfig: object;
 }
 
-export type HttpApp = RequestListener | HttpServer | FastifyApp;
+export type HttpApp = RequestListener | HttpServer | Http2Server | FastifyApp;
 /** Takes connections, as the listeners of a net.Server do. */
 export type ConnectionListener = (socket: Socket) => void;
 export type ListenTarget = HttpApp | NetServer | ConnectionListener | GrpcServer | { http?: HttpApp; grpc?: GrpcServer };
@@ -45,11 +46,11 @@ export function targetsOf(target: ListenTarget, protocol?: 'tcp'): Targets {
   const tcp = protocol === 'tcp' || (typeof target === 'object' && Object.getPrototypeOf(target) === NetServer.prototype);
   if (tcp) return { tcp: tcpTarget(target) };
   if (isGrpcServer(target)) return { grpc: target };
-  if (typeof target === 'function' || target instanceof HttpServer || isFastify(target)) return { http: httpTarget(target as HttpApp) };
+  if (typeof target === 'function' || target instanceof HttpServer || isHttp2Server(target) || isFastify(target)) return { http: httpTarget(target as HttpApp) };
   const { http, grpc } = target as { http?: HttpApp; grpc?: GrpcServer };
   if ((!http && !grpc) || (grpc && !isGrpcServer(grpc))) throw new TypeError('listen: expected an Express app, a Fastify instance, an http.Server, a request listener, a grpc.Server, or { http, grpc }');
   const targets: Targets = { ...(http && { http: httpTarget(http) }), ...(grpc && { grpc }) };
-  if (targets.http?.http2 && grpc) throw new TypeError('listen: HTTP/2 on a shared port belongs to gRPC; make the Fastify instance without http2');
+  if (targets.http?.http2 && grpc) throw new TypeError('listen: HTTP/2 on a shared port belongs to gRPC; make the server without http2');
   return targets;
 }
 
@@ -76,9 +77,19 @@ export function httpTarget(app: HttpApp): HttpTarget {
       server: app, http2: false, router: folding, ready: async () => {},
     };
   }
+  if (isHttp2Server(app)) return http2Target(app);
   if (isFastify(app)) return fastifyTarget(app);
   if (typeof app !== 'function') throw new TypeError('listen: http must be an Express app, a Fastify instance, an http.Server or a request listener');
   return { dispatch: app, server: undefined, http2: false, router: folding, ready: async () => {} };
+}
+
+/** Of node:http2, through its compatibility API: policies judge requests, and what they change the application has to see. */
+function http2Target(app: Http2Server): HttpTarget {
+  if (app.listenerCount('stream') > 1 || app.listenerCount('request') === 0) throw new TypeError('listen: an HTTP/2 server is served by its listeners of `request`, not of `stream`');
+  return {
+    dispatch: (request, response) => void app.emit('request', request, response),
+    server: undefined, http2: true, router: folding, ready: async () => {},
+  };
 }
 
 function fastifyTarget(app: FastifyApp): HttpTarget {
@@ -102,6 +113,10 @@ export function fastifySpelling(initialConfig: object): RouterSpelling {
 
 function isGrpcServer(target: unknown): target is GrpcServer {
   return typeof (target as GrpcServer | undefined)?.createConnectionInjector === 'function';
+}
+
+function isHttp2Server(target: unknown): target is Http2Server {
+  return target instanceof NetServer && typeof (target as Partial<Http2Server>).updateSettings === 'function';
 }
 
 function isFastify(target: unknown): target is FastifyApp {

@@ -1,5 +1,5 @@
 // A mesh client over hand-made snapshots: the real engine, routes, clusters and sockets, without a control plane.
-import { Engine, MeshNames, systemClock, type ListenerState, type TlsContexts } from '@weft/data-plane/internal';
+import { Engine, MeshNames, systemClock, type Clock, type ListenerState, type TlsContexts } from '@weft/data-plane/internal';
 import { FilterChain } from '../../data-plane/src/filter/filter-chain.js';
 import type { FilterContext } from '../../data-plane/src/filter/http-filter.js';
 import { builtinLoadBalancers } from '../../data-plane/src/load-balancing/builtin.js';
@@ -38,12 +38,12 @@ export class HandMadeMesh {
   readonly client: MeshClient;
   readonly #filterContext: FilterContext;
 
-  constructor(options: { tls?: TlsContexts; filterContext?: Partial<FilterContext> } & Omit<Partial<MeshClientOptions>, 'tls'> = {}) {
+  constructor({ clock = systemClock, ...options }: { tls?: TlsContexts; clock?: Clock; filterContext?: Partial<FilterContext> } & Omit<Partial<MeshClientOptions>, 'tls'> = {}) {
     this.#filterContext = { random: Math.random, now: Date.now, setTimeout: (run, ms) => systemClock.setTimeout(run, ms), ...options.filterContext };
     this.engine = new Engine({
       listeners: { get: (name) => this.states.get(name) ?? { snapshot: undefined, state: 'absent', wait: async () => undefined } },
       telemetry: { start: () => undefined, end: (info) => void this.ended.push(info) },
-      clock: systemClock,
+      clock,
       names: new MeshNames(),
       configTimeoutMs: 2000,
     });

@@ -2,6 +2,7 @@ import http, { type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { createServer, type AddressInfo } from 'node:net';
+import { FakeClock } from '@weft/spiffe/testing';
 import type { Dispatcher } from 'undici';
 import { afterEach, expect, test, vi } from 'vitest';
 import { HandMadeMesh, route } from '../../test-support/hand-made-mesh.js';
@@ -51,13 +52,14 @@ async function until(socket: Duplex, wanted: string): Promise<string> {
 
 test('undici upgrades through the mesh: a route is chosen, bytes pass both ways and are counted', async () => {
   const port = await echoServer();
-  const made = mesh().add('chat', { ports: [port], routes: [route({ cluster: 'outbound|80||chat', name: 'chat', timeoutMs: 50 })] });
+  const clock = new FakeClock();
+  const made = mesh({ clock }).add('chat', { ports: [port], routes: [route({ cluster: 'outbound|80||chat', name: 'chat', timeoutMs: 50 })] });
   const { socket, headers } = await upgrade(made, 'http://chat');
   expect(headers).toMatchObject({ upgrade: 'echo', 'x-host': 'chat' });
   socket.write('there');
   expect(await until(socket, 'there')).toBe('hello there');
   // The route's timeout is long over: it ended with the 101.
-  await new Promise((resolve) => setTimeout(resolve, 80));
+  clock.advance(1000);
   expect(socket.destroyed).toBe(false);
   expect(made.clusters.get('chat')!.hosts[0]!.activeRequests).toBe(1);
   socket.end();

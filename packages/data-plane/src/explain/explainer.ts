@@ -11,6 +11,7 @@ import type { ClusterConfig } from '../resource/cluster-config.js';
 import { makeDecoders } from '../resource/decoders.js';
 import { endpointPolicy } from '../resource/endpoint-policy.js';
 import { loadXxh64 } from '../route/xxh64.js';
+import { selectTcpProxy, type OutboundTcpSnapshot } from '../snapshot/outbound-tcp.js';
 import { OutboundListenerEntry } from '../snapshot/outbound-listener-entry.js';
 import { HeaderMap } from '../stream/header-map.js';
 import type { LocalReply } from '../stream/local-reply.js';
@@ -115,7 +116,8 @@ export class Explainer {
     const name = this.#options.listenerOf?.(hostPort) ?? hostPort;
     const entry = this.#entry(name);
     if (entry.state === 'pending') await Promise.race([entry.wait(), turns(3)]);
-    const { snapshot } = entry;
+    const { snapshot, tcp } = entry;
+    if (tcp) return { explanation: explainTcp(tcp, url) };
     if (!snapshot) {
       explanation.why.push(reasonOf(entry));
       return { explanation, ...(entry.state === 'error' && entry.error && { error: entry.error }) };
@@ -299,3 +301,16 @@ const anyProvider = new (class extends Set<string> {
     return true;
   }
 })();
+
+/** Bytes are chosen a host for when they are connected; all that is decided before is the cluster. */
+function explainTcp(tcp: OutboundTcpSnapshot, { protocol, hostname }: URL): Explanation {
+  const secure = protocol === 'https:';
+  const clusters = selectTcpProxy(tcp, secure ? hostname : '')?.clusters.map(({ name, weight }) => ({ name, weight })) ?? [];
+  const why = secure ? 'the application\'s own TLS, which the mesh carries as bytes' : `${tcp.name} is a port of bytes (TCP): dialled by HTTP it is an error (WEFT_WRONG_PROTOCOL); use mesh.connect`;
+  return {
+    listener: tcp.name,
+    action: secure && clusters.length > 0 ? 'route' : 'none',
+    ...(clusters.length === 1 ? { cluster: clusters[0]!.name } : clusters.length > 1 && { clusters }),
+    why: [clusters.length > 0 ? why : `no chain for the server name ${hostname}`],
+  };
+}

@@ -10,7 +10,7 @@ import { createInnerHttp2Server, createInnerServer } from '../http/inner-server.
 import type { NodeHandlerOptions } from '../http/node-handler.js';
 import type { Targets } from '../target.js';
 import { AcceptedConnection, connectionOf, rememberConnection } from './accepted-connection.js';
-import { peek, startsTls } from './peek.js';
+import { peek, startsMeshTls } from './peek.js';
 import { readProxyHeader, type ProxyHeaderOptions } from './proxy-header.js';
 import { TlsAcceptor } from './tls-acceptor.js';
 
@@ -191,7 +191,7 @@ export class MeshListener {
   async #acceptTcp(socket: Socket): Promise<void> {
     const { clock } = this.#runtime;
     const { tlsMode } = this.inbound;
-    const secure = tlsMode === 'permissive' ? await startsTls(socket, this.#options.detectTimeoutMs, clock) : tlsMode === 'strict';
+    const secure = tlsMode === 'permissive' ? await startsMeshTls(socket, this.#options.detectTimeoutMs, clock) : tlsMode === 'strict';
     if (secure === undefined) return void socket.destroy();
     if (!secure) return this.#serveTcp(new AcceptedConnection(socket, clock, 0, this.#proxied.get(peerOf(socket))));
     try {

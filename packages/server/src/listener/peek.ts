@@ -1,6 +1,7 @@
 // What a client speaks, from its first bytes: TLS, HTTP/2 with prior knowledge, or HTTP/1.
 import type { Socket } from 'node:net';
 import type { Clock } from '@weft/data-plane/internal';
+import { opening } from './client-hello.js';
 
 export type FirstBytes = 'tls' | 'http2' | 'http1';
 
@@ -38,19 +39,22 @@ function classify(bytes: Buffer): FirstBytes | undefined {
   return bytes.length >= preface.length ? 'http2' : undefined;
 }
 
-/** Whether a client begins with a TLS handshake. One that is silent for `timeoutMs` does not; undefined: it went away. */
-export function startsTls(socket: Socket, timeoutMs: number, clock: Clock): Promise<boolean | undefined> {
+/** Whether a client begins the mesh's TLS, and not bytes of its own. One that is silent for `timeoutMs` does not; undefined: it went away. */
+export function startsMeshTls(socket: Socket, timeoutMs: number, clock: Clock): Promise<boolean | undefined> {
   return new Promise((resolve) => {
+    let seen: Buffer = Buffer.alloc(0);
     const done = (result: boolean | undefined) => {
       timer.cancel();
       socket.off('readable', onReadable).off('end', onEnd).off('close', onClose).off('error', onClose);
+      if (result !== undefined && seen.length > 0) socket.unshift(seen);
       resolve(result);
     };
     const onReadable = () => {
       const chunk = socket.read() as Buffer | null;
       if (!chunk) return;
-      socket.unshift(chunk);
-      done(chunk[0] === 22);
+      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+      const found = opening(seen);
+      if (found) done(found === 'mesh');
     };
     const onEnd = () => done(false);
     const onClose = () => done(undefined);

@@ -1,13 +1,15 @@
 // Ports of bytes: their modes, policy, who speaks first, and draining.
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
-import { connect, createServer, type Socket } from 'node:net';
+import { createServer as createHttpsServer } from 'node:https';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { connect as connectTls } from 'node:tls';
 import { allowOnly } from '@weft/data-plane/testing';
 import { TlsContexts } from '@weft/spiffe';
 import { TestAuthority } from '@weft/spiffe/testing';
 import { afterEach, expect, it, vi } from 'vitest';
+import { opening } from '../listener/client-hello.js';
 import { testMesh, type TestMesh } from '../testing.js';
 
 const authority = TestAuthority.create('cluster.local');
@@ -90,6 +92,52 @@ it('what does not fit the port is refused with the reason', async () => {
   expect(requests.warnings[0]).toContain('a server of bytes on a port that is HTTP in the mesh');
   await expect(bytes.mesh.listen({} as never, { ...local, protocol: 'tcp' })).rejects.toThrow('expected a net.Server');
 });
+
+it('permissive: TLS that is not the mesh\'s is the application\'s own', async () => {
+  const { mesh } = start({ mode: 'permissive' });
+  const { chainPem: cert, keyPem: key } = authority.issue({ dnsNames: ['db'] });
+  const { port } = await mesh.listen(createHttpsServer({ cert, key }, (_request, response) => response.end('own')), { ...local, protocol: 'tcp' });
+  const own = connectTls({ port, host: '127.0.0.1', ca: authority.pem, servername: 'db', ALPNProtocols: ['http/1.1'] });
+  open.push(() => own.destroy());
+  own.write('GET / HTTP/1.1\r\nhost: db\r\nconnection: close\r\n\r\n');
+  expect(await text(own)).toContain('own');
+  // The same inside the mesh's.
+  const outer = dial(port, '/ns/shop/sa/web');
+  await once(outer, 'secureConnect');
+  const inner = connectTls({ socket: outer, ca: authority.pem, servername: 'db' });
+  open.push(() => inner.destroy());
+  inner.write('GET / HTTP/1.1\r\nhost: db\r\nconnection: close\r\n\r\n');
+  expect(await text(inner)).toContain('own');
+});
+
+it('whatever a client begins with, in whatever pieces, is bytes or the mesh\'s', async () => {
+  const hello = await new Promise<Buffer>((resolve) => {
+    const sink = createServer((socket) => socket.once('data', (data) => resolve(data as Buffer))).listen(0, '127.0.0.1', () => {
+      const socket = connectTls({ port: (sink.address() as AddressInfo).port, host: '127.0.0.1', ALPNProtocols: ['h2', 'istio'], servername: 'db' }).on('error', () => {});
+      open.push(() => socket.destroy(), () => sink.close());
+    });
+  });
+  for (let length = 0; length < hello.length; length++) expect(opening(hello.subarray(0, length))).toBeUndefined();
+  expect(opening(hello)).toBe('mesh');
+  const seed = Date.now() % 2 ** 31;
+  const random = seeded(seed);
+  for (let i = 0; i < 2000; i++) {
+    const broken = Buffer.from(hello);
+    for (let n = 0; n < 3; n++) broken[Math.floor(random() * broken.length)] = Math.floor(random() * 256);
+    expect(['mesh', 'bytes', undefined], `seed ${seed}`).toContain(opening(broken));
+  }
+});
+
+/** mulberry32. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
 
 it('closing waits for connections, for a while', async () => {
   const { mesh } = start({}, { drainTimeoutMs: 50 });

@@ -1,6 +1,6 @@
 // Database drivers over the mesh, as docs/protocols.md shows them. Their servers are just enough of one.
 import { createServer, type Socket } from 'node:net';
-import Redis from 'ioredis';
+import { Redis } from 'ioredis';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { serviceYaml, strictYaml, TestMesh, type TestWorkload } from '../support/test-mesh.js';

@@ -38,12 +38,12 @@ beforeAll(async () => {
   app.get('/version', async (incoming) => ({ version: incoming.raw.httpVersion, caller: incoming.headers['x-forwarded-client-cert'] ?? null }));
   app.get('/trailers', (_incoming, reply) => {
     reply.hijack();
-    reply.raw.setTrailer('x-sum', '42');
+    reply.raw.addTrailers({ 'x-sum': '42' });
     reply.raw.end('body');
   });
   const bare = () => createServer((incoming, response) => {
     if (incoming.url === '/trailers') {
-      response.setTrailer('x-sum', '42');
+      response.addTrailers({ 'x-sum': '42' });
       return void response.end('body');
     }
     if (incoming.method === 'POST') return void incoming.pipe(response);

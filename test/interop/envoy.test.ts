@@ -2,7 +2,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { request } from 'undici';
 import { main, startMesh, type Mesh } from '@weft/cli';
@@ -22,6 +24,8 @@ describe.skipIf(envoy.missing !== undefined)(`Envoy 1.40 as a client of weft up$
   let backends: Backend[];
   let port: number;
   let failing = false;
+  let bytesPort: number;
+  let bytes: Server;
   let log = '';
 
   beforeAll(async () => {
@@ -30,8 +34,21 @@ describe.skipIf(envoy.missing !== undefined)(`Envoy 1.40 as a client of weft up$
     const free = await freePort();
     const offset = 5000;
     port = free;
+    bytesPort = await freePort();
+    bytes = createServer((socket) => socket.on('error', () => {}).pipe(socket));
+    await new Promise<void>((resolve) => bytes.listen(0, '127.0.0.1', resolve));
+    const { port: echo } = bytes.address() as AddressInfo;
     folder = new ConfigFolder({
       'service.yaml': serviceYaml(host, 'HTTP', free - offset, backends.slice(0, 2), backends.slice(2)),
+      'bytes.yaml': `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: bytes }
+spec:
+  hosts: [bytes.test.internal]
+  resolution: STATIC
+  ports: [{ number: ${bytesPort - offset}, name: tcp, protocol: TCP }]
+  endpoints: [{ address: 127.0.0.1, ports: { tcp: ${echo} } }]
+`,
       'routes.yaml': routesYaml(host, { v1: 80, v2: 20 }),
     });
     mesh = await startMesh({ config: [folder.path], xdsPort: 0, xdsTlsPort: 0, httpPort: 0 });
@@ -50,6 +67,7 @@ describe.skipIf(envoy.missing !== undefined)(`Envoy 1.40 as a client of weft up$
       await once(child, 'exit');
     }
     await mesh?.close();
+    bytes?.close();
     await Promise.all(backends.map((backend) => backend.close()));
     folder?.remove();
   });
@@ -71,6 +89,16 @@ describe.skipIf(envoy.missing !== undefined)(`Envoy 1.40 as a client of weft up$
     expect(countOf(answers, 'v2')).toBeGreaterThan(30);
     expect(countOf(answers, 'v2')).toBeLessThan(170);
     expect(countOf(await many(30, { 'x-canary': 'v2' }), 'v2')).toBe(30);
+  });
+
+  it('carries bytes where a port is TCP', async () => {
+    const socket = await vi.waitFor(async () => {
+      const made = connect(bytesPort, '127.0.0.1');
+      await once(made, 'connect');
+      return made;
+    }, { timeout: 10_000, interval: 50 });
+    socket.end('through Envoy');
+    expect(await text(socket)).toBe('through Envoy');
   });
 
   it('answers 502 for a host that is not in the mesh', async () => {

@@ -2,16 +2,17 @@
 // Host header says which service is meant.
 import { packAny } from '@weft/xds-api';
 import { HttpConnectionManagerSchema } from '@weft/xds-api/http';
-import { ListenerSchema } from '@weft/xds-api/listener';
+import { ListenerSchema, TlsInspectorSchema } from '@weft/xds-api/listener';
 import { TrafficDirection } from '@weft/xds-api/core';
 import { RouteConfigurationSchema } from '@weft/xds-api/route';
 import { corsFilter } from './cors.js';
 import { faultFilter } from './fault.js';
 import type { GenerateContext, GeneratedResource } from './generator.js';
-import { visibleHttpPorts } from './inventory.js';
-import { duration, encode, overAds, socketAddress } from './message.js';
+import { visibleBytePorts, visibleHttpPorts } from './inventory.js';
+import { duration, encode, extension, overAds, socketAddress, type Init } from './message.js';
 import { routerFilter, upgradeConfigs } from './outbound-listener.js';
 import { namedTarget } from './outbound-target.js';
+import { tcpChains } from './tcp-listener.js';
 import { directResponseLimit, virtualHost, type VirtualHostInit } from './route.js';
 
 const loopback = '127.0.0.1';
@@ -21,23 +22,28 @@ export function httpPortNumbers(context: GenerateContext): number[] {
   return [...new Set(visibleHttpPorts(context).map(({ port }) => port.number))].sort((a, b) => a - b);
 }
 
+/** Those of all listeners. */
+export function envoyPortNumbers(context: GenerateContext): number[] {
+  return [...new Set([...httpPortNumbers(context), ...visibleBytePorts(context).map(({ port }) => port.number)])].sort((a, b) => a - b);
+}
+
 export function envoyListenerName(port: number): string {
   return `${loopback}_${port}`;
 }
 
 /** `127.0.0.1_PORT`, bound to the port shifted by the node's offset: the backend itself may listen on PORT. */
 export function envoyListener(context: GenerateContext, name: string): GeneratedResource | undefined {
-  const port = httpPortNumbers(context).find((candidate) => envoyListenerName(candidate) === name);
+  const port = envoyPortNumbers(context).find((candidate) => envoyListenerName(candidate) === name);
   if (port === undefined) return undefined;
   const bound = port + context.node.portOffset;
   if (bound < 1 || bound > 65_535) {
     context.warn(`${name}: port ${port} plus offset ${context.node.portOffset} is no port`);
     return undefined;
   }
+  const common = { name, address: socketAddress(loopback, bound), trafficDirection: TrafficDirection.OUTBOUND };
+  if (!httpPortNumbers(context).includes(port)) return bytesListener(context, port, common);
   return encode(ListenerSchema, {
-    name,
-    address: socketAddress(loopback, bound),
-    trafficDirection: TrafficDirection.OUTBOUND,
+    ...common,
     filterChains: [
       {
         filters: [
@@ -60,6 +66,17 @@ export function envoyListener(context: GenerateContext, name: string): Generated
       },
     ],
   });
+}
+
+/** A connection to loopback does not say which service is meant: the first has the port, unless the application's own TLS tells them apart. */
+function bytesListener(context: GenerateContext, port: number, common: Init<typeof ListenerSchema>): GeneratedResource | undefined {
+  const [first, ...others] = visibleBytePorts(context).filter((candidate) => candidate.port.number === port);
+  if (!first) return undefined;
+  for (const { service } of others) context.warn(`${service.origin}: port ${port} of ${service.host}: an Envoy on loopback cannot tell it from ${first.service.host}, which has the port`);
+  const filterChains = tcpChains(context, first);
+  if (filterChains.length === 0) return undefined;
+  const byName = filterChains.some(({ filterChainMatch }) => filterChainMatch !== undefined);
+  return encode(ListenerSchema, { ...common, filterChains, ...(byName ? { listenerFilters: [extension('envoy.filters.listener.tls_inspector', TlsInspectorSchema, {})] } : {}) });
 }
 
 /** `PORT`: the virtual hosts of all visible services on it, and 502 for every other host, as under REGISTRY_ONLY. */

@@ -18,9 +18,9 @@ describe('an Envoy', () => {
   it('finds everything by wildcard', () => {
     const context = contextOf([shop, cart], { authorities: ['PEM'] });
     expect(envoyProfile.wildcard).toBe(true);
-    expect(envoyProfile.names('listener', context)).toEqual(['127.0.0.1_80', '127.0.0.1_8080']);
+    expect(envoyProfile.names('listener', context)).toEqual(['127.0.0.1_80', '127.0.0.1_5432', '127.0.0.1_8080']);
     expect(envoyProfile.names('route', context)).toEqual(['80', '8080']);
-    expect(envoyProfile.names('cluster', context)).toEqual(['outbound|80||cart.default.svc.cluster.local', `outbound|80||${host}`, `outbound|8080||${host}`]);
+    expect(envoyProfile.names('cluster', context)).toEqual(['outbound|80||cart.default.svc.cluster.local', `outbound|80||${host}`, `outbound|8080||${host}`, `outbound|5432||${host}`]);
     expect(envoyProfile.names('endpoint', context)).toEqual(envoyProfile.names('cluster', context));
     expect(envoyProfile.names('secret', context)).toEqual(['ROOTCA']);
   });
@@ -29,7 +29,7 @@ describe('an Envoy', () => {
     const { config } = make('listener', '127.0.0.1_80', [], { node: { portOffset: 10_000 } });
     expect(config).toMatchObject({ name: '127.0.0.1_80', address: { socketAddress: { address: '127.0.0.1', portValue: 10_080 } } });
     expect(config.filterChains[0].filters[0].typedConfig.rds.routeConfigName).toBe('80');
-    for (const name of ['127.0.0.1_5432', '127.0.0.1_81', '0.0.0.0_80', 'shop:80']) expect(make('listener', name).config, name).toBeUndefined();
+    for (const name of ['127.0.0.1_81', '0.0.0.0_80', 'shop:80']) expect(make('listener', name).config, name).toBeUndefined();
     const high = make('listener', '127.0.0.1_8080', [], { node: { portOffset: 60_000 } });
     expect(high.config).toBeUndefined();
     expect(high.context.warnings).toHaveLength(1);

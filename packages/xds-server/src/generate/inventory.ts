@@ -15,13 +15,18 @@ export function visibleHttpPorts({ model, node }: GenerateContext): { service: S
     .flatMap((service) => service.ports.filter(({ protocol }) => isHttp(protocol)).map((port) => ({ service, port })));
 }
 
-/** Ports of every protocol: Weft carries what is no HTTP as bytes, other clients do not know of it. */
+/** Ports of every protocol: what is no HTTP is carried as bytes, of which gRPC knows nothing. */
 function visiblePorts(context: GenerateContext, profile: ProfileName): { service: Service; port: ServicePort }[] {
-  if (profile !== 'weft') return visibleHttpPorts(context);
+  if (profile === 'grpc') return visibleHttpPorts(context);
   const { model, node } = context;
   return [...model.servicesVisibleFrom(node.namespace)]
     .sort((a, b) => (a.host < b.host ? -1 : a.host > b.host ? 1 : 0))
     .flatMap((service) => service.ports.map((port) => ({ service, port })));
+}
+
+/** Ports of bytes, each number with the services that have it. */
+export function visibleBytePorts(context: GenerateContext): { service: Service; port: ServicePort }[] {
+  return visiblePorts(context, 'weft').filter(({ service, port }) => !isHttp(port.protocol) && hasCluster(service));
 }
 
 /** Listeners of what can be dialled, by `HOST:PORT`. */

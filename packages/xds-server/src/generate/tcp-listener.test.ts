@@ -57,12 +57,23 @@ it('the limits of the connection pool and the hash of the caller are the proxy\'
   expect(cluster.transportSocketMatches[0].transportSocket.typedConfig.commonTlsContext.alpnProtocols).toEqual(['istio']);
 });
 
-it('only Weft\'s own clients are told', () => {
+it('gRPC clients are not told; an Envoy has one service a port', () => {
   const context = contextOf([db]);
   expect(weftProfile.names('listener', context)).toEqual([`${db.host}:5432`, `${db.host}:443`, `${db.host}:80`]);
   expect(weftProfile.names('cluster', context)).toContain(`outbound|5432||${db.host}`);
-  for (const profile of [grpcProfile, envoyProfile]) expect(profile.names('cluster', context)).toEqual([`outbound|80||${db.host}`]);
+  expect(grpcProfile.names('cluster', context)).toEqual([`outbound|80||${db.host}`]);
   expect(grpcProfile.generate('listener', 'db:5432', context)).toBeUndefined();
+  const tls = [route([to('a.test')], match({ sniHosts: ['a.test'] }))];
+  const other = service('other', { ports: [{ number: 5432, name: 'tcp', protocol: 'tcp', targetPort: 5432 }, { number: 443, name: 'http', protocol: 'http', targetPort: 80 }] });
+  const envoy = contextOf([db, other, rule({ tls })], { node: { portOffset: 10_000 } });
+  expect(envoyProfile.names('listener', envoy)).toEqual(['127.0.0.1_80', '127.0.0.1_443', '127.0.0.1_5432']);
+  const bytes = generateJson(envoyProfile, 'listener', '127.0.0.1_5432', envoy);
+  expect([bytes.address.socketAddress.portValue, proxies(bytes)]).toEqual([15_432, [[undefined, `outbound|5432||${db.host}`]]]);
+  expect(envoy.warnings).toContain(`${other.origin}: port 5432 of ${other.host}: an Envoy on loopback cannot tell it from ${db.host}, which has the port`);
+  // HTTP has the port where anybody speaks it.
+  expect(JSON.stringify(generateJson(envoyProfile, 'listener', '127.0.0.1_443', envoy))).toContain('HttpConnectionManager');
+  const secure = generateJson(envoyProfile, 'listener', '127.0.0.1_443', contextOf([db, rule({ tls })]));
+  expect([secure.listenerFilters[0].name, proxies(secure)]).toEqual(['envoy.filters.listener.tls_inspector', [[['a.test'], 'outbound|443||a.test']]]);
 });
 
 const group = workloadGroup('db', { ports: { tcp: 5432 } });

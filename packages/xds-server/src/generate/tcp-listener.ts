@@ -28,8 +28,13 @@ export function tcpTarget({ model, node }: GenerateContext, name: string): TcpTa
   return service && port && !isHttp(port.protocol) ? { service, port } : undefined;
 }
 
+/** None where there is nothing to connect to. */
+export function tcpChains(context: GenerateContext, target: TcpTarget): FilterChainInit[] {
+  return routedChains(context, target) ?? ownChain(context, target);
+}
+
 export function tcpListener(context: GenerateContext, name: string, target: TcpTarget): GeneratedResource | undefined {
-  const filterChains = routedChains(context, target) ?? ownChain(context, target);
+  const filterChains = tcpChains(context, target);
   if (filterChains.length === 0) return undefined;
   return encode(ListenerSchema, { name, filterChains });
 }

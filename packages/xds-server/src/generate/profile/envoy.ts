@@ -1,7 +1,7 @@
 // What a real Envoy gets: everything by wildcard, listeners on loopback.
 import { cluster } from '../cluster.js';
 import { clusterLoadAssignment } from '../endpoint.js';
-import { envoyListener, envoyListenerName, envoyRouteConfiguration, httpPortNumbers } from '../envoy-listener.js';
+import { envoyListener, envoyListenerName, envoyPortNumbers, envoyRouteConfiguration, httpPortNumbers } from '../envoy-listener.js';
 import type { Profile } from '../generator.js';
 import { clusterNames, endpointNames, secretNames } from '../inventory.js';
 import { secret } from '../secret.js';
@@ -26,7 +26,7 @@ export const envoyProfile: Profile = {
   names(type, context) {
     switch (type) {
       case 'listener':
-        return httpPortNumbers(context).map(envoyListenerName);
+        return envoyPortNumbers(context).map(envoyListenerName);
       case 'route':
         return httpPortNumbers(context).map(String);
       case 'cluster':

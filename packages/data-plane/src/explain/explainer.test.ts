@@ -1,9 +1,5 @@
-import { create, toBinary } from '@weft/xds-api/protobuf';
-import { packAny } from '@weft/xds-api';
-import { TcpProxySchema } from '@weft/xds-api/http';
-import { ListenerSchema } from '@weft/xds-api/listener';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ads, assignment, clientListener, cluster, endpoint, faultConfig, locality, router, routes } from '../resource/testing.js';
+import { ads, assignment, bytesListener, clientListener, cluster, endpoint, faultConfig, locality, router, routes } from '../resource/testing.js';
 import { Explainer, type ExplainRequest } from './explainer.js';
 
 type Routes = Parameters<typeof routes>[0];
@@ -140,9 +136,7 @@ describe('an explanation', () => {
 });
 
 it('a port of bytes says which cluster a connection goes to, and that HTTP is an error', async () => {
-  const proxy = { name: 'tcp', configType: { case: 'typedConfig', value: packAny(TcpProxySchema, { clusterSpecifier: { case: 'cluster', value: 'c' } }) } } as const;
-  const bytes = (name: string, serverNames: string[]) => toBinary(ListenerSchema, create(ListenerSchema, { name, filterChains: [{ filterChainMatch: { serverNames }, filters: [proxy] }] }));
-  const explainer = explainerOf([], { 'Listener db:5432': bytes('db:5432', []), 'Listener a.test:443': bytes('a.test:443', ['a.test']), 'Listener b.test:443': bytes('b.test:443', ['a.test']) });
+  const explainer = explainerOf([], { 'Listener db:5432': bytesListener('db:5432', 'c'), 'Listener a.test:443': bytesListener('a.test:443', 'c', ['a.test']), 'Listener b.test:443': bytesListener('b.test:443', 'c', ['a.test']) });
   expect(await explain(explainer, { url: 'http://db:5432/' })).toEqual({ listener: 'db:5432', action: 'none', cluster: 'c', why: [expect.stringContaining('dialled by HTTP')] });
   expect(await explain(explainer, { url: 'https://a.test/' })).toEqual({ listener: 'a.test:443', action: 'route', cluster: 'c', why: [expect.stringContaining('own TLS')] });
   expect(await explain(explainer, { url: 'https://b.test/' })).toEqual({ listener: 'b.test:443', action: 'none', why: ['no chain for the server name b.test'] });

@@ -5,7 +5,7 @@ import { Cluster_DiscoveryType, ClusterSchema } from '@weft/xds-api/cluster';
 import { ClusterLoadAssignmentSchema } from '@weft/xds-api/endpoint';
 import { HTTPFaultSchema } from '@weft/xds-api/filter-fault';
 import { RBACFilterSchema } from '@weft/xds-api/filter-rbac';
-import { HttpConnectionManagerSchema, RouterSchema } from '@weft/xds-api/http';
+import { HttpConnectionManagerSchema, RouterSchema, TcpProxySchema } from '@weft/xds-api/http';
 import { ListenerSchema } from '@weft/xds-api/listener';
 import { RouteConfigurationSchema, type RouteSchema } from '@weft/xds-api/route';
 import { DownstreamTlsContextSchema, UpstreamTlsContextSchema } from '@weft/xds-api/tls';
@@ -132,4 +132,10 @@ export function upstreamTls(common: object = {}, context: object = {}, validatio
 export function downstreamTls(common: object = {}, context: object = {}, validationInit: object = {}) {
   const value = packAny(DownstreamTlsContextSchema, { commonTlsContext: { tlsCertificateProviderInstance: instance, validationContextType: validation(validationInit), ...common }, requireClientCertificate: true, ...context } as never);
   return { name: 'envoy.transport_sockets.tls', configType: { case: 'typedConfig', value } } as const;
+}
+
+/** A client's listener of bytes to one cluster. */
+export function bytesListener(name: string, to: string, serverNames: string[] = []): Uint8Array {
+  const proxy = { name: 'tcp', configType: { case: 'typedConfig', value: packAny(TcpProxySchema, { clusterSpecifier: { case: 'cluster', value: to } }) } } as const;
+  return toBinary(ListenerSchema, create(ListenerSchema, { name, filterChains: [{ filterChainMatch: { serverNames }, filters: [proxy] }] }));
 }

@@ -172,14 +172,16 @@ export abstract class HttpExchange implements Downstream, AttemptOwner, Running,
     const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : bufferOf(reply.body);
     const headers = new HeaderMap();
     for (const [name, value] of reply.headers ?? []) headers.add(name, value);
+    // Statuses that have no body: who reads the response could not tell where it ends.
+    const bodiless = reply.status === 204 || reply.status === 304;
     if (body.length > 0) {
-      headers.set('content-length', String(body.length));
+      if (!bodiless) headers.set('content-length', String(body.length));
       if (!headers.has('content-type')) headers.add('content-type', 'text/plain');
     }
     this.#rawHeaders = headers;
     this.guarded(() => {
       this.emitHead(reply.status, headerObject(headers), '');
-      if (body.length > 0 && this.head.method !== 'HEAD' && !this.#over) this.emitData(body);
+      if (body.length > 0 && !bodiless && this.head.method !== 'HEAD' && !this.#over) this.emitData(body);
     });
     this.#finished({}, []);
   }

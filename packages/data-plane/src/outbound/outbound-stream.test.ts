@@ -174,6 +174,29 @@ test('what the router answers itself has the edits of the route, as a response w
   expect([failed, late, nowhere].map(by)).toEqual(['upstream_reset_before_response_started{connection_termination}', 'response_timeout', 'cluster_not_found']);
 });
 
+test('filters run where no route matches, before the answer says so', () => {
+  const refused = { status: 403, body: '', details: 'policy' };
+  const filters = (reply: LocalReply | undefined) => ({ decode: () => reply, encode: () => undefined, complete: () => undefined });
+  const virtualHost = { domains: ['elsewhere'] };
+  expect(testStream({ virtualHost, filters: filters(refused) }).downstream.replies).toMatchObject([{ status: 403 }]);
+  expect(testStream({ virtualHost, filters: filters(undefined) }).downstream.replies).toMatchObject([{ status: 404, details: 'route_not_found' }]);
+});
+
+test('the edits of a route see status 0 in what is not the upstream\'s answer', () => {
+  const mutations = { request: { add: [], remove: [] }, response: { add: [{ name: 'x-code', value: '%RESPONSE_CODE%', action: 'append-if-exists-or-add' as const, keepEmpty: false }], remove: [] } };
+  const { downstream } = testStream({ mutations });
+  downstream.last.onFailure({ kind: 'reset', message: 'gone' });
+  expect(downstream.replies[0]).toMatchObject({ status: 503, headers: [['x-code', '0']] });
+});
+
+test('gRPC over plain HTTP is answered as gRPC', () => {
+  const { downstream, cluster, clock } = testStream({ headers: { 'content-type': 'application/grpc+proto' }, retryPolicy: { retryOn: ['5xx'] } });
+  cluster.refuse = { status: 503, body: '100 % full', flag: 'UO', details: 'overflow' };
+  downstream.answer(503);
+  clock.advance(100);
+  expect(downstream.replies[0]).toMatchObject({ status: 200, body: '', headers: [['content-type', 'application/grpc'], ['grpc-status', '14'], ['grpc-message', '100 %25 full']] });
+});
+
 test('requests end with the inbound request for which they are made, and inherit its deadline', () => {
   const controller = new AbortController();
   const { downstream, ended, clock } = runInContext({ signal: controller.signal, deadline: performance.now() + 10_000 }, () => testStream());

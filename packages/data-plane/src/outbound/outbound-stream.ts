@@ -3,14 +3,16 @@ import type { Clock, Timer } from '@weft/spiffe';
 import { currentContext, type RequestContext } from '../context/request-context.js';
 import { MeshError } from '../errors.js';
 import type { BodyPipe } from '../filter/body-pipe.js';
-import type { FilterHost, StreamFilters } from '../filter/filter-chain.js';
+import type { FilterHost, FilterRoute, StreamFilters } from '../filter/filter-chain.js';
 import { describeReply, replyThrough } from '../filter/filtered-reply.js';
 import type { RouterConfig } from '../filter/http/router.js';
+import { plainRouteInfo } from '../filter/route-filter-info.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
 import { upgradeAllowed, upgradeRefused } from '../route/upgrade.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
+import { isGrpc } from '../route/request-header.js';
 import { HeaderMap } from '../stream/header-map.js';
-import { grpcStatusOf, type LocalReply } from '../stream/local-reply.js';
+import { asGrpcReply, grpcStatusOf, type LocalReply } from '../stream/local-reply.js';
 import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead, StreamEnd, UpstreamFailure } from '../stream/response-head.js';
 import { addFlag, type StreamInfo } from '../stream/stream-info.js';
@@ -41,6 +43,9 @@ export interface StreamServices {
 }
 
 const defaultRouter: RouterConfig = { suppressEnvoyHeaders: false, respectExpectedTimeout: false, strictCheckHeaders: [] };
+
+/** What filters are told of a request that no route takes. */
+const unrouted: FilterRoute = { filterOverrides: () => undefined, filterInfo: plainRouteInfo };
 
 export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHost {
   readonly info: StreamInfo;
@@ -101,30 +106,32 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     // 2. The route, on the head as the application wrote it. The weighted cluster is chosen here, once: retries stay on it.
     const recorder = this.#recorder;
     const route = this.#snapshot.routes.select(this.#head, this.info, recorder);
-    if (!route) return this.#reply(routeNotFound);
-    this.#route = route;
-    recorder?.routed(route);
-    this.info.routeName = route.entry.name;
-    // Known to filters and metrics: a fault may be meant for one upstream cluster only, and counts for its service.
-    this.info.clusterName = route.cluster ?? '';
-    this.#cluster = this.#snapshot.clusters.get(this.info.clusterName);
-    if (this.#cluster?.config.service) this.info.destination = this.#cluster.config.service;
-    // Before filters, as in Envoy, which makes another filter chain for it. Most requests do not ask.
-    if (this.#head.upgrade !== undefined && !upgradeAllowed(this.#head.upgrade, this.#snapshot.upgrades, route.action)) return this.#reply(upgradeRefused);
+    if (route) {
+      this.#route = route;
+      recorder?.routed(route);
+      this.info.routeName = route.entry.name;
+      // Known to filters and metrics: a fault may be meant for one upstream cluster only, and counts for its service.
+      this.info.clusterName = route.cluster ?? '';
+      this.#cluster = this.#snapshot.clusters.get(this.info.clusterName);
+      if (this.#cluster?.config.service) this.info.destination = this.#cluster.config.service;
+      // Before filters, as in Envoy, which makes another filter chain for it. Most requests do not ask.
+      if (this.#head.upgrade !== undefined && !upgradeAllowed(this.#head.upgrade, this.#snapshot.upgrades, route.action)) return this.#reply(upgradeRefused);
+    }
     // 3. Filters before anything is changed for the upstream, as in Envoy: a fault's header conditions see the caller's own headers.
     //    Once a request, not once an attempt: a retry must not be aborted or delayed by the same fault again, and sends the body as filters
-    //    left it. Bodies come into the engine only where a filter of the route wants them.
-    const filters = this.#snapshot.filters.forRoute(route);
+    //    left it. Bodies come into the engine only where a filter of the route wants them. Without a route they run too: it is the
+    //    router, after them, that finds nowhere to go.
+    const filters = this.#snapshot.filters.forRoute(route ?? unrouted);
     if (!filters) return this.#forward(route);
     this.#filters = filters.start(this, recorder?.verdict);
     const result = this.#filters.decode(this.#head, this.info);
     if (this.#completed) return;
     if (result === undefined) return this.#forward(route);
-    if (!(result instanceof Promise)) return this.#reply(result);
+    if (!(result instanceof Promise)) return this.#reply(result, 'filter');
     result.then(
       (reply) => {
         if (this.#completed) return;
-        if (reply) this.#reply(reply);
+        if (reply) this.#reply(reply, 'filter');
         else this.#forward(route);
       },
       (error: unknown) => {
@@ -182,12 +189,13 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     this.#complete();
   }
 
-  #forward(route: SelectedRoute): void {
+  #forward(route: SelectedRoute | undefined): void {
+    if (!route) return this.#reply(routeNotFound);
     // 4. Redirects and direct responses after the filters, which may delay or refuse them like anything else; on the unchanged path.
     const { action } = route;
     if (action.kind !== 'route') {
       if (action.kind === 'non-forwarding') return this.#reply(routeNotFound);
-      return this.#reply(redirectReply(this.#head, route, this.info), true);
+      return this.#reply(redirectReply(this.#head, route, this.info), 'route');
     }
     // 5. The cluster: a missing one fails only the requests that were routed to it. One that a header names may have to be asked for first.
     if (!this.#cluster && !this.#looked) {
@@ -202,7 +210,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       }
       this.#cluster = found;
     }
-    if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName) ?? this.#snapshot.dynamic?.error(this.info.clusterName)), true);
+    if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName) ?? this.#snapshot.dynamic?.error(this.info.clusterName)));
     // 6. Timeouts and retries before the head is edited: they take the caller's control headers out of it.
     const head = this.#head;
     const steered = hasControlHeaders(head.headers);
@@ -348,7 +356,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   }
 
   onNoResponse(reply: LocalReply): void {
-    this.#reply(this.#ofRouter(reply), true);
+    this.#reply(this.#ofRouter(reply));
   }
 
   /** What Envoy's router does to answers of its own. */
@@ -383,7 +391,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     const started = this.#responseHead !== undefined;
     this.#attempts?.abandon(errorOf(reply), failure);
     if (started) this.#breakOff(reply);
-    else this.#reply(reply, true);
+    else this.#reply(reply);
   }
 
   /** The caller has the head already. */
@@ -402,18 +410,21 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   }
 
   /** Ends the request with an answer of our own. It passes the filters on the way back like any other response. */
-  #reply(reply: LocalReply, edited = false): void {
+  #reply(given: LocalReply, from: 'engine' | 'filter' | 'route' = 'engine'): void {
     const { info } = this;
+    const reply = info.protocol === 'http' && isGrpc(this.#head) ? asGrpcReply(given, from === 'filter') : given;
     const headers = new HeaderMap();
     for (const [name, value] of reply.headers ?? []) headers.add(name, value);
-    const head: ResponseHead = { status: reply.status, headers };
-    info.status = reply.status;
+    // Without its status until the route has edited it, whoever answers: its formatters then read 0 (Envoy).
+    const head: ResponseHead = { status: 0, headers };
     if (info.protocol === 'grpc') info.grpcStatus = head.grpcStatus = grpcStatusOf(reply);
     else if (this.#filters) describeReply(reply, headers);
     if (reply.flag) info.flags.push(reply.flag);
     info.responseCodeDetails = reply.details;
     info.localReply = reply;
-    if (edited) this.#editResponse(head);
+    const route = this.#route;
+    if (route && route.responseMutations.length > 0 && (from === 'route' || route.action.kind === 'route')) applyResponseMutations(head, route, info, this.#head, this.#recorder?.responseEdits);
+    info.status = head.status = reply.status;
     const filtered = this.#filters?.encode(head, info);
     this.#responseHead = head;
     const answer: LocalReply = { ...reply, status: head.status, headers: [...headers] };

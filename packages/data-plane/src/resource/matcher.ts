@@ -14,6 +14,7 @@ const queryFields = knownFields(QueryParameterMatcherSchema, ['name', 'string_ma
 /** The pattern, where RE2 takes it. */
 export function decodeRegex(matcher: RegexMatcher, path: string, report: Report): string {
   report.check(regexFields, matcher, path);
+  if (matcher.regex === '') report.add(join(path, 'regex'), 'must not be empty');
   report.attempt(join(path, 'regex'), () => void compileRe2(matcher.regex));
   return matcher.regex;
 }

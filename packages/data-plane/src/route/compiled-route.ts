@@ -92,9 +92,10 @@ export function compileRouteEntry(source: Source): CompiledRoute {
 function selected({ config, virtualHost, entry }: Source, cluster: string | undefined, weightedCluster: WeightedClusterConfig | undefined): SelectedRoute {
   const { action } = entry;
   const forward: ForwardActionConfig | undefined = action.kind === 'route' ? action : undefined;
-  const levels = [weightedCluster?.mutations, entry.mutations, virtualHost.mutations, config.mutations].filter((level) => level !== undefined);
-  // The one applied last wins an overwrite.
-  if (config.mostSpecificHeaderMutationsWins) levels.reverse();
+  // The one applied last wins an overwrite. A weighted cluster's come first, whoever wins (Envoy).
+  const common = [entry.mutations, virtualHost.mutations, config.mutations];
+  if (config.mostSpecificHeaderMutationsWins) common.reverse();
+  const levels = weightedCluster ? [weightedCluster.mutations, ...common] : common;
   const overrides = [weightedCluster?.filterOverrides, entry.filterOverrides, virtualHost.filterOverrides, config.filterOverrides].filter((level) => level !== undefined && level.size > 0);
   const rateLimits = { route: forward?.rateLimits ?? [], virtualHost: virtualHost.rateLimits ?? [], includeVirtualHost: forward?.includeVirtualHostRateLimits ?? false };
   const plain = overrides.length === 0 && rateLimits.route.length === 0 && rateLimits.virtualHost.length === 0 && Object.keys(entry.metadata).length === 0;

@@ -17,17 +17,25 @@ export function compileRedirect(match: RouteMatchConfig['path'], config: Redirec
     const scheme = config.scheme || (config.https ? 'https' : head.scheme);
     const port = config.port ? `:${config.port}` : '';
     const host = config.host || requestHost(head, scheme, port !== '');
-    return { status: config.status, body: '', headers: [['location', `${scheme}://${host}${port}${targetPath(head.path, head, info)}`]], details: 'direct_response' };
+    return { status: config.status, body: '', headers: [['location', `${scheme}://${host}${port}${targetPath(head, info)}`]], details: 'direct_response' };
   };
 
-  function targetPath(original: string, head: RequestHead, info: StreamInfo): string {
+  function targetPath(head: RequestHead, info: StreamInfo): string {
     const { path } = config;
+    const original = head.path;
     // A query of its own is taken as it is, whatever strip_query says.
     if (path?.includes('?')) return withSlash(path);
     const query = original.indexOf('?');
     const kept = config.stripQuery || query === -1 ? '' : original.slice(query);
     const plain = query === -1 ? original : original.slice(0, query);
-    return withSlash(path || (rewritten?.(plain, head, info) ?? plain)) + kept;
+    if (path || !rewritten) return withSlash(path || plain) + kept;
+    const other = rewritten(plain, head, info);
+    // A rewrite to nothing rewrites nothing.
+    if (other === undefined || other === '') return withSlash(plain) + kept;
+    // The response's formatters see the path as it is rewritten (Envoy).
+    head.headers.set('x-envoy-original-path', original);
+    head.path = query === -1 ? other : other + original.slice(query);
+    return withSlash(other) + kept;
   }
 }
 

@@ -19,7 +19,11 @@ export function compileRegexRewrite({ pattern, substitution }: RegexRewriteConfi
     const matcher = regex.matcher(value);
     let result = '';
     let from = 0;
+    let matched = false;
     while (matcher.find()) {
+      // RE2 takes no empty match right after another: `.*` matches once.
+      if (matched && matcher.end() === from) continue;
+      matched = true;
       result += value.slice(from, matcher.start());
       for (const part of parts) result += typeof part === 'string' ? part : (matcher.group(part) ?? '');
       from = matcher.end();

@@ -33,5 +33,5 @@ export function isGrpc(head: RequestHead): boolean {
   const type = head.headers.get('content-type');
   if (type === undefined || !type.startsWith('application/grpc')) return false;
   const next = type.charCodeAt(16);
-  return Number.isNaN(next) || next === 43 /* + */ || next === 59 /* ; */;
+  return Number.isNaN(next) || next === 43 /* + */;
 }

@@ -25,6 +25,12 @@ describe('path rewrites', () => {
     expect(head.headers.get('x-envoy-original-path')).toBe(from);
   });
 
+  it('replace an empty match nowhere beside another (RE2)', () => {
+    const head = requestHead('/a/b');
+    compileRewrite(prefix('/'), action({ regexRewrite: { pattern: '.*', substitution: '/n' } }))?.(head);
+    expect(head.path).toBe('/n');
+  });
+
   it('exclude each other', () => {
     expect(() => compileRewrite(prefix('/'), action({ prefixRewrite: '/', regexRewrite: { pattern: 'a', substitution: 'b' } }))).toThrow(/exclude each other/);
   });
@@ -75,6 +81,12 @@ describe('redirects', () => {
     const reply = compileRedirect(prefix('/a'), { status: 301, https: false, stripQuery: false, ...config })(requestHead(path, {}, { authority, scheme }), streamInfo());
     return reply.headers?.[0]?.[1];
   };
+  it('let the formatters of the response see the path as it is rewritten', () => {
+    const head = requestHead('/a/b?q=1');
+    compileRedirect(prefix('/a'), { status: 301, https: false, stripQuery: false, prefixRewrite: '/n' })(head);
+    expect([head.path, head.headers.get('x-envoy-original-path')]).toEqual(['/n/b?q=1', '/a/b?q=1']);
+  });
+
   it.each<[Partial<RedirectConfig>, string, string, string]>([
     [{ https: true }, 'shop', '/a?q=1', 'https://shop/a?q=1'],
     [{ https: true }, 'shop:80', '/a', 'https://shop/a'],

@@ -148,7 +148,7 @@ describe('header edits', () => {
     ], { mutations: set('host') })], { mutations: set('config'), mostSpecificHeaderMutationsWins }));
   };
 
-  it.each([[false, 'config', ['cluster', 'route', 'host', 'config']], [true, 'cluster', ['config', 'host', 'route', 'cluster']]])('of all levels: with mostSpecificWins %s the last to write is %s', (wins, last, order) => {
+  it.each([[false, 'config', ['cluster', 'route', 'host', 'config']], [true, 'route', ['cluster', 'config', 'host', 'route']]])('of all levels: with mostSpecificWins %s the last to write is %s', (wins, last, order) => {
     const table = levels(wins);
     const head = requestHead();
     const selected = select(table, head) as SelectedRoute;

@@ -1,7 +1,7 @@
 import type { StringPredicate } from './regex.js';
 
 // Letters that a segment may hold (RFC 3986 pchar, `%` for escapes), as Envoy's uri_template matcher has them.
-const letters = "a-zA-Z0-9\\-._~%!$&'()+,;:@=";
+const letters = "a-zA-Z0-9\\-._~%!$&'()*+,;:@=";
 const segment = `[${letters}]+`;
 const rest = `[${letters}/]*`;
 

@@ -28,3 +28,24 @@ export function grpcStatusOf(reply: Pick<LocalReply, 'status' | 'grpcStatus'>): 
     default: return 2;
   }
 }
+
+/**
+ * The answer to a gRPC request that came as plain HTTP (by its content type): only headers, as Envoy gives it. A status of gRPC's own
+ * counts only where a filter chose it.
+ */
+export function asGrpcReply(reply: LocalReply, ownStatus: boolean): LocalReply {
+  const message = typeof reply.body === 'string' ? reply.body : Buffer.from(reply.body).toString();
+  // Envoy has no gRPC status for 200 either.
+  const status = (ownStatus ? reply.grpcStatus : undefined) ?? (reply.status === 200 ? 2 : grpcStatusOf({ status: reply.status }));
+  return {
+    ...reply,
+    status: 200,
+    body: '',
+    headers: [['content-type', 'application/grpc'], ['grpc-status', String(status)], ...(message === '' ? [] : [['grpc-message', percentEncoded(message)] as const]), ...(reply.headers ?? [])],
+  };
+}
+
+/** gRPC over HTTP/2: everything but printable ASCII, and the percent sign. */
+function percentEncoded(text: string): string {
+  return [...Buffer.from(text)].map((byte) => (byte >= 0x20 && byte <= 0x7e && byte !== 0x25 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`)).join('');
+}

@@ -248,3 +248,9 @@ test('a keep-alive connection that closes as it is used again costs no GET, and 
   expect(await request('/', 'POST')).toBe(503);
   expect(await request('/fresh', 'GET')).toBe(503);
 });
+
+test('a direct response of a status that has no body has none', async () => {
+  const { client } = mesh().add('payments', { ports: [], routes: [route({ action: { kind: 'direct-response', status: 304, body: Buffer.from('gone') } })] });
+  const { statusCode, headers, body } = await client.request('http://payments/');
+  expect([statusCode, headers['content-type'], headers['content-length'], await body.text()]).toEqual([304, 'text/plain', undefined, '']);
+});

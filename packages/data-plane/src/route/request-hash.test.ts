@@ -57,6 +57,8 @@ describe('request hashes', () => {
     const value = /"(.*?)"/.exec(made?.setCookies[0] ?? '')?.[1] ?? '';
     expect(compiled?.(requestHead('/', { cookie: `other=1; id="${value}"` }), streamInfo())).toEqual({ hash: made?.hash, setCookies: [] });
     expect(hash([{ kind: 'cookie', name: 'id', path: '', terminal: false }])).toBeUndefined();
+    // An empty one counts as none (Envoy).
+    expect(compiled?.(requestHead('/', { cookie: 'id=' }), streamInfo()).setCookies).toHaveLength(1);
   });
 
   it('give a made-up cookie its attributes, before HttpOnly', () => {

@@ -48,7 +48,7 @@ function compilePolicy(policy: HashPolicyConfig): (head: RequestHead, info: Stre
         return value !== undefined && replace ? replace(value) : value;
       };
     }
-    case 'cookie': return (head, _info, setCookies) => cookie(head, policy.name) ?? newCookie(policy, setCookies);
+    case 'cookie': return (head, _info, setCookies) => cookie(head, policy.name) || newCookie(policy, setCookies);
     case 'query-parameter': return (head) => queryParameter(head.path, policy.name);
     // Requests of this process have no source address but its own: all of them belong to one host, as those of a pod do in Envoy.
     case 'source-ip': return (_head, info) => info.downstreamRemoteAddress.replace(/:\d+$/, '').replace(/^\[|\]$/g, '') || processId;

@@ -182,6 +182,14 @@ test('filters run where no route matches, before the answer says so', () => {
   expect(testStream({ virtualHost, filters: filters(undefined) }).downstream.replies).toMatchObject([{ status: 404, details: 'route_not_found' }]);
 });
 
+test('the hash is that of the request as it is sent', () => {
+  const hashPolicies = [{ kind: 'cookie', name: 'id', path: '', ttlMs: 1000, terminal: false }] as const;
+  const { downstream } = testStream({ action: { hashPolicies }, headers: { cookie: 'id=1' }, mutations: { request: { add: [], remove: ['cookie'] }, response: { add: [], remove: [] } } });
+  const headers = HeaderMap.from({});
+  downstream.last.onHead({ status: 200, headers });
+  expect(headers.all('set-cookie')).toHaveLength(1);
+});
+
 test('the edits of a route see status 0 in what is not the upstream\'s answer', () => {
   const mutations = { request: { add: [], remove: [] }, response: { add: [{ name: 'x-code', value: '%RESPONSE_CODE%', action: 'append-if-exists-or-add' as const, keepEmpty: false }], remove: [] } };
   const { downstream } = testStream({ mutations });

@@ -234,7 +234,9 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       this.#durationTimer = this.#services.clock.setTimeout(() => this.#cut(timeouts.deadlineOfCaller ? deadlineExceeded : durationTimeout(this.#requestDone), 'per-try-timeout'), timeouts.streamMs);
     }
     if (timeouts.idleMs > 0) this.#watchIdle(timeouts.idleMs, 0);
-    // 7. The hash reads the caller's cookies and path; edits and rewrites come after it, formatters before rewrites: they may read the path as it came.
+    // 7. Edits before rewrites: their formatters may read the path as it came. The hash last: as in Envoy it is that of the request as it is sent.
+    applyRequestMutations(head, route, this.info, this.#recorder?.requestEdits);
+    rewrite(head, route, this.info);
     let hash: bigint | undefined;
     // As Envoy, only where it decides something: a cookie that nothing reads is not set.
     const usesHash = this.#cluster.usesHash !== false;
@@ -244,8 +246,6 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       if (usesHash) this.#setCookies = result.setCookies;
     }
     this.#recorder?.forwarding({ timeouts, retry, hash });
-    applyRequestMutations(head, route, this.info, this.#recorder?.requestEdits);
-    rewrite(head, route, this.info);
     // 8. The attempts: one after the other, until one of them answers (attempts.ts).
     if (route.bufferLimitBytes !== undefined) this.#downstream.limitReplay(route.bufferLimitBytes);
     const announce = !suppressEnvoyHeaders && (timeouts.routeMs > 0 || timeouts.perTryMs > 0 || (timeouts.deadlineOfCaller && remainingMs !== Infinity && head.protocol === 'http'));
@@ -412,7 +412,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   /** Ends the request with an answer of our own. It passes the filters on the way back like any other response. */
   #reply(given: LocalReply, from: 'engine' | 'filter' | 'route' = 'engine'): void {
     const { info } = this;
-    const reply = info.protocol === 'http' && isGrpc(this.#head) ? asGrpcReply(given, from === 'filter') : given;
+    const reply = info.protocol === 'http' && isGrpc(this.#head) ? asGrpcReply(given, from === 'filter', this.#head.method === 'HEAD') : given;
     const headers = new HeaderMap();
     for (const [name, value] of reply.headers ?? []) headers.add(name, value);
     // Without its status until the route has edited it, whoever answers: its formatters then read 0 (Envoy).

@@ -6,28 +6,50 @@ import { compileStringMatcher } from './string-matcher.js';
 
 export type HeaderMatcher = (head: RequestHead) => boolean;
 
-/** envoy.config.route.v3.HeaderMatcher over a request. Throws where a regex is not RE2. */
+/**
+ * envoy.config.route.v3.HeaderMatcher over a request. A header that is there several times matches where one of its values does, as in
+ * Envoy; of gRPC its values count as one, joined by commas (gRFC A28). Throws where a regex is not RE2.
+ */
 export function compileHeaderMatcher(config: HeaderMatcherConfig): HeaderMatcher {
   const name = config.name.toLowerCase();
-  const test = compileValue(config);
-  return (head) => test(requestHeader(head, name));
+  const { value, any } = compileValue(config);
+  if (name.startsWith(':') || name === 'host') return (head) => value(requestHeader(head, name));
+  return (head) => (head.protocol === 'grpc' ? value(requestHeader(head, name)) : any(head.headers, name));
 }
 
 /** The same over the headers of a response (retriable_headers). `status` answers `:status`. */
 export function compileResponseHeaderMatcher(config: HeaderMatcherConfig): (headers: HeaderMap, status: number) => boolean {
   const name = config.name.toLowerCase();
-  const test = compileValue(config);
-  return (headers, status) => test(name === ':status' ? String(status) : headers.joined(name));
+  const { value, any } = compileValue(config);
+  return (headers, status) => (name === ':status' ? value(String(status)) : any(headers, name));
 }
 
-function compileValue({ match, invert, treatMissingAsEmpty }: HeaderMatcherConfig): (value: string | undefined) => boolean {
+interface ValueMatcher {
+  value(value: string | undefined): boolean;
+  any(headers: HeaderMap, name: string): boolean;
+}
+
+function compileValue({ match, invert, treatMissingAsEmpty }: HeaderMatcherConfig): ValueMatcher {
   if (match.kind === 'present') {
     const { present } = match;
-    return (value) => ((value !== undefined || treatMissingAsEmpty) === present) !== invert;
+    const value = (text: string | undefined) => ((text !== undefined || treatMissingAsEmpty) === present) !== invert;
+    return { value, any: (headers, name) => value(headers.get(name)) };
   }
   const test = match.kind === 'range' ? inRange(match.start, match.end) : compileStringMatcher(match.matcher);
   // An inverted matcher on a missing header is still no match (HeaderMatcher.treat_missing_header_as_empty).
-  return (value) => (value === undefined ? treatMissingAsEmpty && test('') !== invert : test(value) !== invert);
+  const missing = treatMissingAsEmpty && test('') !== invert;
+  return {
+    value: (text) => (text === undefined ? missing : test(text) !== invert),
+    any({ raw }, name) {
+      let found = false;
+      for (let i = 0; i < raw.length; i += 2) {
+        if (raw[i] !== name) continue;
+        if (test(raw[i + 1] as string)) return !invert;
+        found = true;
+      }
+      return found ? invert : missing;
+    },
+  };
 }
 
 /** Decimal integers in [start, end). */

@@ -83,8 +83,12 @@ describe('header matchers', () => {
     expect(compileHeaderMatcher(config)(requestHead('/', value === undefined ? {} : { x: value }))).toBe(expected);
   });
 
-  it('compare several values joined by a comma', () => {
-    expect(compileHeaderMatcher(header('x', text('a,b')))(requestHead('/', { x: ['a', 'b'] }))).toBe(true);
+  it('compare each of several values, those of gRPC joined by a comma', () => {
+    const matches = (value: string, more: Parameters<typeof requestHead>[2] = {}) => compileHeaderMatcher(header('x', text(value)))(requestHead('/', { x: ['a', 'b'] }, more));
+    expect([matches('a'), matches('b'), matches('a,b'), matches('b', { protocol: 'grpc' }), matches('a,b', { protocol: 'grpc' })]).toEqual([true, true, false, false, true]);
+    const not = compileHeaderMatcher({ ...header('x', text('b')), invert: true });
+    expect([not(requestHead('/', { x: ['a', 'b'] })), not(requestHead('/', { x: ['a', 'c'] }))]).toEqual([false, true]);
+    expect(compileResponseHeaderMatcher(header('x', text('b')))(new HeaderMap(['x', 'a', 'x', 'b']), 200)).toBe(true);
   });
 
   it('read pseudo-headers, the path with its query, and host as the authority', () => {

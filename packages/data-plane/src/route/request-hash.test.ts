@@ -49,6 +49,13 @@ describe('request hashes', () => {
     expect(hash([byHeader('none', true), byHeader('b')], head)).toBe(b);
   });
 
+  it('take several values of a header in their own order, and bytes as they are', () => {
+    const policy: HashPolicyConfig = { kind: 'header', name: 'x', terminal: false };
+    const of = (...values: string[]) => compileRequestHash([policy])?.(requestHead('/', { x: values }), streamInfo()).hash;
+    expect(of('b', 'a')).toBe(xxh64('ab'));
+    expect(of('\u00c3\u00a9')).toBe(xxh64('\u00e9'));
+  });
+
   it('make up a cookie with a ttl where the request has none', () => {
     const policy: HashPolicyConfig = { kind: 'cookie', name: 'id', path: '/p', ttlMs: 90_000, terminal: false };
     const compiled = compileRequestHash([policy]);

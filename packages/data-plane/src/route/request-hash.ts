@@ -7,7 +7,7 @@ import { cookie } from './cookie-matcher.js';
 import { queryParameter } from './query-matcher.js';
 import { compileRegexRewrite } from './regex.js';
 import { requestHeader } from './request-header.js';
-import { loadXxh64, xxh64 } from './xxh64.js';
+import { loadXxh64, plainXxh64, xxh64 } from './xxh64.js';
 
 export interface RequestHashResult {
   /** Undefined: nothing to hash; a host is chosen at random. */
@@ -29,7 +29,7 @@ export function compileRequestHash(policies: readonly HashPolicyConfig[]): Reque
     for (const { terminal, read } of compiled) {
       const value = read(head, info, setCookies);
       if (value !== undefined) {
-        const own = xxh64(value);
+        const own = /[^\0-\x7f]/.test(value) ? plainXxh64(Buffer.from(value, 'latin1')) : xxh64(value);
         hash = hash === undefined ? own : (BigInt.asUintN(64, hash << 1n) | (hash >> 63n)) ^ own;
       }
       if (terminal && hash !== undefined) break;
@@ -44,8 +44,12 @@ function compilePolicy(policy: HashPolicyConfig): (head: RequestHead, info: Stre
       const name = policy.name.toLowerCase();
       const replace = policy.rewrite && compileRegexRewrite(policy.rewrite);
       return (head) => {
-        const value = requestHeader(head, name);
-        return value !== undefined && replace ? replace(value) : value;
+        const values = head.protocol === 'grpc' || name.startsWith(':') || name === 'host' ? [requestHeader(head, name)] : head.headers.all(name);
+        const [first] = values;
+        if (first === undefined) return undefined;
+        if (values.length === 1) return replace ? replace(first) : first;
+        // Several values are hashed in their own order, one after the other (Envoy).
+        return (values as string[]).map((value) => (replace ? replace(value) : value)).sort().join('');
       };
     }
     case 'cookie': return (head, _info, setCookies) => cookie(head, policy.name) || newCookie(policy, setCookies);

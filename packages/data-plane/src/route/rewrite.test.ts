@@ -27,7 +27,7 @@ describe('path rewrites', () => {
 
   it('replace an empty match nowhere beside another (RE2)', () => {
     const head = requestHead('/a/b');
-    compileRewrite(prefix('/'), action({ regexRewrite: { pattern: '.*', substitution: '/n' } }))?.(head);
+    compileRewrite(prefix('/'), action({ regexRewrite: { pattern: '.*', substitution: '/n' } }))?.(head, streamInfo());
     expect(head.path).toBe('/n');
   });
 
@@ -83,7 +83,7 @@ describe('redirects', () => {
   };
   it('let the formatters of the response see the path as it is rewritten', () => {
     const head = requestHead('/a/b?q=1');
-    compileRedirect(prefix('/a'), { status: 301, https: false, stripQuery: false, prefixRewrite: '/n' })(head);
+    compileRedirect(prefix('/a'), { status: 301, https: false, stripQuery: false, prefixRewrite: '/n' })(head, streamInfo());
     expect([head.path, head.headers.get('x-envoy-original-path')]).toEqual(['/n/b?q=1', '/a/b?q=1']);
   });
 

@@ -33,8 +33,8 @@ export function grpcStatusOf(reply: Pick<LocalReply, 'status' | 'grpcStatus'>): 
  * The answer to a gRPC request that came as plain HTTP (by its content type): only headers, as Envoy gives it. A status of gRPC's own
  * counts only where a filter chose it.
  */
-export function asGrpcReply(reply: LocalReply, ownStatus: boolean): LocalReply {
-  const message = typeof reply.body === 'string' ? reply.body : Buffer.from(reply.body).toString();
+export function asGrpcReply(reply: LocalReply, ownStatus: boolean, bodiless: boolean): LocalReply {
+  const message = bodiless ? '' : typeof reply.body === 'string' ? reply.body : Buffer.from(reply.body).toString();
   // Envoy has no gRPC status for 200 either.
   const status = (ownStatus ? reply.grpcStatus : undefined) ?? (reply.status === 200 ? 2 : grpcStatusOf({ status: reply.status }));
   return {

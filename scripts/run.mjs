@@ -8,6 +8,7 @@ const commands = {
   test: (args) => ['node', join(root, 'scripts', 'test.mjs'), ...args],
   check: (args) => ['node', join(root, 'scripts', 'check.mjs'), ...args],
   demo: (args) => ['node', join(root, 'examples', 'demo', 'demo.mjs'), ...args],
+  differential: (args) => ['node', join(root, 'scripts', 'differential.mjs'), ...args],
   bench: (args) => ['node', join(root, 'benchmarks', 'run.mjs'), ...args],
 };
 

@@ -87,6 +87,7 @@ export class Arena {
       const varies = (side: 'envoy' | 'weft') => new Set(all.map((run) => summary(run[side]))).size > 1;
       const agreeing = steady.length >= repetitions - 1 ? steady[0] : varies('envoy') && varies('weft') ? this.#agreeing(cases[i]!, all) : undefined;
       if (agreeing) outcomes[i] = agreeing;
+      else if (outcomes[i]!.differences.every((one) => isRandomHost(one, all))) outcomes[i] = { ...outcomes[i]!, differences: [] };
     });
   }
 
@@ -166,6 +167,14 @@ export class Arena {
 
 function compared({ table, request }: Case, envoy: Observation, weft: Observation): Outcome {
   return { envoy, weft, ...unexpected(differences(envoy, weft), { table, request, envoy, weft }) };
+}
+
+/** Whether only the host of an attempt differs, and both sides send that attempt to another host each time. */
+function isRandomHost({ field }: Difference, runs: readonly Outcome[]): boolean {
+  const attempt = /^attempt (\d+) host$/.exec(field)?.[1];
+  if (attempt === undefined) return false;
+  const hosts = (side: 'envoy' | 'weft') => new Set(runs.map((run) => run[side].attempts[Number(attempt)]?.host));
+  return hosts('envoy').size > 1 && hosts('weft').size > 1;
 }
 
 function refused(reason: string): Answer {

@@ -1,5 +1,6 @@
 // The differences that are meant. Each stands in docs/envoy-differences.md with its reason; one that never occurs is reported.
 import { hopHeaders } from './compare.js';
+import { existing } from './generate/clusters.js';
 import type { CaseRequest, Difference, Json, JsonObject, Observation } from './model.js';
 
 export interface Seen {
@@ -35,7 +36,7 @@ export const knownDifferences: readonly KnownDifference[] = [
   { name: 'mirror-of-overflow', covers: ({ field }, { envoy }) => field === 'mirrors' && envoy.flags.includes('UO') },
   {
     name: 'name-of-missing-cluster',
-    covers: ({ field, envoy, weft }, seen) => seen.envoy.flags === 'NC' && seen.weft.flags === 'NC' && (field === 'cluster' || (field.startsWith('response ') && weft.replace(seen.weft.cluster, '').length <= envoy.length + 2)),
+    covers: ({ field, envoy, weft }, seen) => (field === 'cluster' && envoy === '' && !existing.has(weft)) || seen.envoy.flags === 'NC' && seen.weft.flags === 'NC' && (field === 'cluster' || (field.startsWith('response ') && weft.replace(seen.weft.cluster, '').length <= envoy.length + 2)),
   },
   {
     name: 'cluster-header-beyond-routes',
@@ -62,7 +63,8 @@ function namesOf(routes: JsonObject): Set<string> {
   const names = new Set<string>();
   const walk = (value: Json, key: string) => {
     if (typeof value === 'string' && (key === 'cluster' || key === 'name')) names.add(value);
-    else if (value !== null && typeof value === 'object') for (const [inner, item] of Object.entries(value)) walk(item as Json, inner);
+    // A weighted cluster that gets nothing is not subscribed to.
+    else if (value !== null && typeof value === 'object' && !('weight' in value && value['weight'] === 0)) for (const [inner, item] of Object.entries(value)) walk(item as Json, inner);
   };
   walk(routes, '');
   return names;

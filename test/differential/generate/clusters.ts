@@ -6,7 +6,7 @@ import type { Draw } from './draw.js';
 export const forwardable = ['one', 'two', 'named', 'pair', 'priority', 'ring', 'ring-2', 'maglev', 'maglev-2'] as const;
 /** Those that answer by themselves. */
 export const failing = ['empty', 'unhealthy', 'closed', 'full', 'missing'] as const;
-export const hashed = new Set<string>(['ring', 'ring-2', 'maglev', 'maglev-2']);
+export const existing: ReadonlySet<string> = new Set([...forwardable, ...failing, 'no-retry'].filter((name) => name !== 'missing'));
 
 export async function clusters(draw: Draw, backends: Backends): Promise<JsonObject[]> {
   const hosts = async (cluster: string, count: number, more: (i: number) => JsonObject = () => ({})): Promise<JsonObject[]> => {

@@ -182,6 +182,12 @@ test('filters run where no route matches, before the answer says so', () => {
   expect(testStream({ virtualHost, filters: filters(undefined) }).downstream.replies).toMatchObject([{ status: 404, details: 'route_not_found' }]);
 });
 
+test('whether a request may be retried is read from it as it is sent', () => {
+  const mutations = { request: { add: [{ name: 'x-again', value: 'yes', action: 'append-if-exists-or-add' as const, keepEmpty: false }], remove: [] }, response: { add: [], remove: [] } };
+  const retriableRequestHeaders = [{ name: 'x-again', match: { kind: 'present' as const, present: true }, invert: false, treatMissingAsEmpty: false }];
+  expect(testStream({ mutations, retryPolicy: { retryOn: ['5xx'], retriableRequestHeaders } }).downstream.answer(503)).toBe('discard');
+});
+
 test('the hash is that of the request as it is sent', () => {
   const hashPolicies = [{ kind: 'cookie', name: 'id', path: '', ttlMs: 1000, terminal: false }] as const;
   const { downstream } = testStream({ action: { hashPolicies }, headers: { cookie: 'id=1' }, mutations: { request: { add: [], remove: ['cookie'] }, response: { add: [], remove: [] } } });

@@ -211,7 +211,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       this.#cluster = found;
     }
     if (!this.#cluster) return this.#reply(clusterNotFound(action.clusterNotFoundStatus, this.info.clusterName, this.#snapshot.missing?.get(this.info.clusterName) ?? this.#snapshot.dynamic?.error(this.info.clusterName)));
-    // 6. Timeouts and retries before the head is edited: they take the caller's control headers out of it.
+    // 6. Timeouts before the head is edited: they take the caller's control headers out of it, as retries do after it.
     const head = this.#head;
     const steered = hasControlHeaders(head.headers);
     const policy = route.retryPolicy;
@@ -224,9 +224,6 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       listenerStreamMs: this.#snapshot.maxStreamDurationMs, listenerIdleMs: this.#snapshot.streamIdleTimeoutMs ?? 0, respectExpected: respectExpectedTimeout,
     });
     this.#timeouts = timeouts;
-    const allowed = RetryState.of(policy, head, steered);
-    // A retry of the hop before is attempt enough: hops that all retry multiply what reaches the last.
-    const retry = this.#services.retriesOfRetries || this.#context?.retry !== true ? allowed : undefined;
     if (timeouts.streamMs <= 0) return this.#reply(timeouts.deadlineOfCaller ? deadlineExceeded : durationTimeout(this.#requestDone));
     let deadline = Infinity;
     if (timeouts.streamMs !== Infinity) {
@@ -237,6 +234,10 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     // 7. Edits before rewrites: their formatters may read the path as it came. The hash last: as in Envoy it is that of the request as it is sent.
     applyRequestMutations(head, route, this.info, this.#recorder?.requestEdits);
     rewrite(head, route, this.info);
+    // The policy looks at the headers as they are sent (retriable_request_headers).
+    const allowed = RetryState.of(policy, head, steered);
+    // A retry of the hop before is attempt enough: hops that all retry multiply what reaches the last.
+    const retry = this.#services.retriesOfRetries || this.#context?.retry !== true ? allowed : undefined;
     let hash: bigint | undefined;
     // As Envoy, only where it decides something: a cookie that nothing reads is not set.
     const usesHash = this.#cluster.usesHash !== false;

@@ -52,7 +52,7 @@ describe('request hashes', () => {
   it('take several values of a header in their own order, and bytes as they are', () => {
     const policy: HashPolicyConfig = { kind: 'header', name: 'x', terminal: false };
     const of = (...values: string[]) => compileRequestHash([policy])?.(requestHead('/', { x: values }), streamInfo()).hash;
-    expect(of('b', 'a')).toBe(xxh64('ab'));
+    expect(of('b', 'a')).toBe(xxh64('b', xxh64('a')));
     expect(of('\u00c3\u00a9')).toBe(xxh64('\u00e9'));
   });
 

@@ -29,7 +29,7 @@ export function compileRequestHash(policies: readonly HashPolicyConfig[]): Reque
     for (const { terminal, read } of compiled) {
       const value = read(head, info, setCookies);
       if (value !== undefined) {
-        const own = /[^\0-\x7f]/.test(value) ? plainXxh64(Buffer.from(value, 'latin1')) : xxh64(value);
+        const own = typeof value === 'bigint' ? value : hashOf(value, 0n);
         hash = hash === undefined ? own : (BigInt.asUintN(64, hash << 1n) | (hash >> 63n)) ^ own;
       }
       if (terminal && hash !== undefined) break;
@@ -38,7 +38,13 @@ export function compileRequestHash(policies: readonly HashPolicyConfig[]): Reque
   };
 }
 
-function compilePolicy(policy: HashPolicyConfig): (head: RequestHead, info: StreamInfo, setCookies: string[]) => string | undefined {
+/** Of the bytes that a header's letters stand for. */
+function hashOf(value: string, seed: bigint): bigint {
+  return /[^\0-\x7f]/.test(value) ? plainXxh64(Buffer.from(value, 'latin1'), seed) : xxh64(value, seed);
+}
+
+/** What there is to hash, or its hash. */
+function compilePolicy(policy: HashPolicyConfig): (head: RequestHead, info: StreamInfo, setCookies: string[]) => string | bigint | undefined {
   switch (policy.kind) {
     case 'header': {
       const name = policy.name.toLowerCase();
@@ -48,8 +54,8 @@ function compilePolicy(policy: HashPolicyConfig): (head: RequestHead, info: Stre
         const [first] = values;
         if (first === undefined) return undefined;
         if (values.length === 1) return replace ? replace(first) : first;
-        // Several values are hashed in their own order, one after the other (Envoy).
-        return (values as string[]).map((value) => (replace ? replace(value) : value)).sort().join('');
+        // Several values are hashed in their own order, each with the hash before it as its seed (Envoy).
+        return (values as string[]).map((value) => (replace ? replace(value) : value)).sort().reduce((seed, value) => hashOf(value, seed), 0n);
       };
     }
     case 'cookie': return (head, _info, setCookies) => cookie(head, policy.name) || newCookie(policy, setCookies);

@@ -59,9 +59,9 @@ export class Backends {
   }
 }
 
-/** Mirrored requests are told by their authority; no generated one ends like this. */
+/** Mirrored requests are told by their authority, before whatever looks like its port; no generated one has it. */
 export function isMirror({ authority }: Pick<Arrival, 'authority'>): boolean {
-  return /-shadow(:\d+)?$/.test(authority);
+  return /-shadow(:.*)?$/.test(authority);
 }
 
 function answer(host: string, { status = 200, headers = [], reset, delayMs }: ScriptedAttempt, request: IncomingMessage, response: ServerResponse): void {

@@ -3,7 +3,8 @@ import type { Draw } from './draw.js';
 import { headerMatcher } from './matchers.js';
 
 export function fault(draw: Draw): JsonObject {
-  const percentage = () => ({ numerator: draw.pick([0, 100, 100]), denominator: draw.pick(['HUNDRED', 'TEN_THOUSAND']) });
+  // None or all: anything between is chance.
+  const percentage = () => draw.pick<JsonObject>([{ numerator: 0 }, { numerator: 100, denominator: 'HUNDRED' }, { numerator: 10_000, denominator: 'TEN_THOUSAND' }]);
   const full = () => ({ numerator: 100 });
   return {
     '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault',

@@ -10,6 +10,7 @@ import { OutboundRequest } from '../outbound/outbound-stream.js';
 import type { ClusterConfig } from '../resource/cluster-config.js';
 import { makeDecoders } from '../resource/decoders.js';
 import { endpointPolicy } from '../resource/endpoint-policy.js';
+import { isGrpc } from '../route/request-header.js';
 import { loadXxh64 } from '../route/xxh64.js';
 import { selectTcpProxy, type OutboundTcpSnapshot } from '../snapshot/outbound-tcp.js';
 import { OutboundListenerEntry } from '../snapshot/outbound-listener-entry.js';
@@ -270,8 +271,8 @@ function headOf({ url: text, method = 'GET', headers = [] }: ExplainRequest): Re
     if (lower === 'host' || lower === ':authority') authority = value;
     else map.add(lower, value);
   }
-  const protocol = map.get('content-type')?.startsWith('application/grpc') ? 'grpc' : 'http';
-  return { protocol, method, scheme, authority, path: pathOf(text), headers: map };
+  const head: RequestHead = { protocol: 'http', method, scheme, authority, path: pathOf(text), headers: map };
+  return isGrpc(head) ? { ...head, protocol: 'grpc' } : head;
 }
 
 /** As it is written: URL would resolve dots and encode letters that routes see as they came. */

@@ -165,8 +165,8 @@ export class Arena {
   }
 }
 
-function compared({ table, request }: Case, envoy: Observation, weft: Observation): Outcome {
-  return { envoy, weft, ...unexpected(differences(envoy, weft), { table, request, envoy, weft }) };
+function compared({ request }: Case, envoy: Observation, weft: Observation): Outcome {
+  return { envoy, weft, ...unexpected(differences(envoy, weft), { request, envoy, weft }) };
 }
 
 /** Whether only the host of an attempt differs, and both sides send that attempt to another host each time. */

@@ -50,7 +50,7 @@ describe.skipIf(envoy.missing !== undefined)(`Weft decides as Envoy 1.40 does${e
         for (let i = 0; i < batch.length; i += requestsPerTable) {
           const cases = batch.slice(i, i + requestsPerTable);
           (await contradictions(arena.clusters, cases, outcomes.slice(i, i + requestsPerTable).map((outcome) => outcome.envoy))).forEach((lines, j) => {
-            if (lines.length > 0 && lies.length < 5 && !outcomes[i + j]!.known.has('cluster-header-beyond-routes')) lies.push(`${lines.join('; ')}\n  route_config ${JSON.stringify(cases[j]!.table.routes)}\n  request ${JSON.stringify(cases[j]!.request)}`);
+            if (lines.length > 0 && lies.length < 5) lies.push(`${lines.join('; ')}\n  route_config ${JSON.stringify(cases[j]!.table.routes)}\n  request ${JSON.stringify(cases[j]!.request)}`);
           });
         }
         done += batch.length;

@@ -1,10 +1,9 @@
 // The differences that are meant. Each stands in docs/envoy-differences.md with its reason; one that never occurs is reported.
 import { hopHeaders } from './compare.js';
 import { existing } from './generate/clusters.js';
-import type { CaseRequest, Difference, Json, JsonObject, Observation } from './model.js';
+import type { CaseRequest, Difference, Observation } from './model.js';
 
 export interface Seen {
-  table: { routes: JsonObject };
   request: CaseRequest;
   envoy: Observation;
   weft: Observation;
@@ -38,10 +37,6 @@ export const knownDifferences: readonly KnownDifference[] = [
     name: 'name-of-missing-cluster',
     covers: ({ field, envoy, weft }, seen) => (field === 'cluster' && envoy === '' && !existing.has(weft)) || seen.envoy.flags === 'NC' && seen.weft.flags === 'NC' && (field === 'cluster' || (field.startsWith('response ') && weft.replace(seen.weft.cluster, '').length <= envoy.length + 2)),
   },
-  {
-    name: 'cluster-header-beyond-routes',
-    covers: (_difference, { table, weft }) => weft.flags.includes('NC') && weft.cluster !== '' && !namesOf(table.routes).has(weft.cluster),
-  },
 ];
 
 /** Weft says which cluster is missing, why no host could be chosen and what the connection's error was. */
@@ -57,17 +52,6 @@ function withoutReason(details: string): string {
 
 function number(values: string): number {
   return Number((JSON.parse(values) as string[] | null)?.[0] ?? NaN);
-}
-
-function namesOf(routes: JsonObject): Set<string> {
-  const names = new Set<string>();
-  const walk = (value: Json, key: string) => {
-    if (typeof value === 'string' && (key === 'cluster' || key === 'name')) names.add(value);
-    // A weighted cluster that gets nothing is not subscribed to.
-    else if (value !== null && typeof value === 'object' && !('weight' in value && value['weight'] === 0)) for (const [inner, item] of Object.entries(value)) walk(item as Json, inner);
-  };
-  walk(routes, '');
-  return names;
 }
 
 /** What no entry covers, and the names of the entries that cover the rest. */

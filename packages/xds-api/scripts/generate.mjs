@@ -75,6 +75,9 @@ addTo(route, 'message Route {', 'repeated core.v3.TypedExtensionConfig route_spe
 const compressor = 'envoy/extensions/filters/http/compressor/v3/compressor.proto';
 addTo(compressor, '  message ResponseDirectionConfig {', 'repeated uint32 uncompressible_response_codes = 4; bool status_header_enabled = 5; bool weaken_etag_on_compress = 6;');
 addTo(compressor, 'message CompressorOverrides {', 'config.core.v3.TypedExtensionConfig compressor_library = 2;');
+const localRateLimit = 'envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto';
+addTo(localRateLimit, 'syntax = "proto3";', 'import "envoy/config/route/v3/route_components.proto";');
+addTo(localRateLimit, 'message LocalRateLimit {', 'repeated config.route.v3.RateLimit rate_limits = 17; google.protobuf.UInt32Value max_dynamic_descriptors = 18;');
 addTo('envoy/extensions/filters/http/tap/v3/tap.proto', 'message Tap {', 'bool record_upstream_connection = 4;');
 
 function addTo(file, line, text, { before = false } = {}) {

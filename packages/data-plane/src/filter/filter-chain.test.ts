@@ -126,7 +126,7 @@ describe('filter chain', () => {
     const of: HttpFilterFactory = { name: 'test', typeUrls: [], sides: ['client'], parse: () => undefined, create: () => ({ forRoute }) };
     const filterInfo = { ...plainRouteInfo, metadata: { a: { b: 1 } }, overrides: (name: string) => (name === 'a' ? ['table', enabledFilter, 'host', disabledFilter, 'route'] : []) };
     new FilterChain([entry('a', of)], context).forRoute({ filterOverrides: () => 'route', filterInfo });
-    expect(forRoute).toHaveBeenCalledWith('a', 'route', { overrides: ['table', 'host', 'route'], metadata: { a: { b: 1 } }, rateLimits: plainRouteInfo.rateLimits });
+    expect(forRoute).toHaveBeenCalledWith('a', 'route', { overrides: ['table', 'host', 'route'], metadata: { a: { b: 1 } }, rateLimits: plainRouteInfo.rateLimits, forwards: true });
   });
 
   it('follows the clusters that its filters call while it is open, each once', () => {

@@ -118,7 +118,7 @@ function makerOf({ config, instance }: Entry, route: FilterRoute): (() => Stream
   if (override === disabledFilter || (config.disabled && override === undefined)) return 'disabled';
   const { filterInfo } = route;
   const overrides = filterInfo.overrides(config.name).filter((level) => level !== enabledFilter && level !== disabledFilter);
-  return instance.filter.forRoute(config.config, override === enabledFilter ? undefined : override, { overrides, metadata: filterInfo.metadata, rateLimits: filterInfo.rateLimits }) ?? 'nothing to do';
+  return instance.filter.forRoute(config.config, override === enabledFilter ? undefined : override, { ...filterInfo, overrides }) ?? 'nothing to do';
 }
 
 /** What the filters of a configuration call, by name. */

@@ -56,6 +56,8 @@ export interface FilterRouteInfo<Override = unknown> {
   readonly overrides: readonly Override[];
   readonly metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly rateLimits: RouteRateLimits;
+  /** Whether requests go on to a cluster or handler: not those of redirects and direct responses, which some filters leave alone. */
+  readonly forwards: boolean;
 }
 
 export interface HttpFilter<Config = unknown, Override = Config> {

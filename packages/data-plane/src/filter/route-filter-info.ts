@@ -1,4 +1,4 @@
-// What filters may know of a route. Of every route without overrides, metadata and rate limits it is the same object.
+// What filters may know of a route. Of every route that only forwards, without overrides, metadata and rate limits, it is the same object.
 import { noRateLimits, type RouteRateLimits } from '../resource/rate-limit-config.js';
 
 export interface RouteFilterInfo {
@@ -6,6 +6,8 @@ export interface RouteFilterInfo {
   readonly overrides: (filterName: string) => readonly unknown[];
   readonly metadata: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   readonly rateLimits: RouteRateLimits;
+  /** Whether requests go on to a cluster or handler: not those of redirects and direct responses. */
+  readonly forwards: boolean;
 }
 
-export const plainRouteInfo: RouteFilterInfo = Object.freeze({ overrides: () => [], metadata: Object.freeze({}), rateLimits: noRateLimits });
+export const plainRouteInfo: RouteFilterInfo = Object.freeze({ overrides: () => [], metadata: Object.freeze({}), rateLimits: noRateLimits, forwards: true });

@@ -253,6 +253,7 @@ class InboundInfo implements StreamInfo {
   localReply?: LocalReply;
   router?: RouterSpelling;
   metadata?: NonNullable<StreamInfo['metadata']>;
+  readonly connection: object;
 
   constructor({ chain, connection, head, httpVersion, router }: InboundStreamOptions) {
     this.protocol = head.protocol;
@@ -260,6 +261,7 @@ class InboundInfo implements StreamInfo {
     this.originalPath = head.path;
     this.authority = head.authority;
     this.httpVersion = httpVersion;
+    this.connection = connection;
     this.downstreamRemoteAddress = connection.remote ?? addressText(connection.remoteAddress, connection.remotePort);
     this.downstreamLocalAddress = connection.local ?? addressText(connection.localAddress, connection.localPort);
     if (connection.directRemote !== undefined) this.downstreamDirectRemoteAddress = connection.directRemote;

@@ -29,12 +29,13 @@ export function decodeHeaderMutations(fields: HeaderMutationFields, path: string
 
 function mutation(add: readonly HeaderValueOption[], remove: readonly string[], prefix: string, report: Report): HeaderMutationConfig {
   return {
-    add: add.map((option, i) => addition(option, `${prefix}_to_add[${i}]`, report)),
+    add: add.map((option, i) => decodeHeaderAddition(option, `${prefix}_to_add[${i}]`, report)),
     remove: remove.map((name, i) => checkedName(name, `${prefix}_to_remove[${i}]`, report)),
   };
 }
 
-function addition(option: HeaderValueOption, path: string, report: Report): HeaderMutationConfig['add'][number] {
+/** One header to add, of whatever message. */
+export function decodeHeaderAddition(option: HeaderValueOption, path: string, report: Report): HeaderMutationConfig['add'][number] {
   report.check(optionFields, option, path);
   const { header, append, appendAction, keepEmptyValue } = option;
   if (!header) report.add(join(path, 'header'), 'is required');
@@ -68,7 +69,8 @@ function action(append: boolean | undefined, appendAction: Action, path: string,
   }
 }
 
-function checkedName(name: string, path: string, report: Report): string {
+/** In lower case; reported where it is not a header's, or one that must not be changed. */
+export function checkedName(name: string, path: string, report: Report): string {
   const lower = name.toLowerCase();
   if (!token.test(name)) report.add(path, `${JSON.stringify(name)} is not a header that can be changed`);
   else if (refused.has(lower)) report.add(path, `${lower} must not be changed`);

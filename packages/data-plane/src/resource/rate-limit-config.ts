@@ -9,7 +9,6 @@ export interface RateLimitConfig {
   actions: readonly RateLimitActionConfig[];
   /** Dynamic metadata that overrides the limit: `{requests_per_unit, unit}`. */
   limit?: MetadataKeyConfig;
-  hitsAddend?: number;
 }
 
 export interface MetadataKeyConfig {

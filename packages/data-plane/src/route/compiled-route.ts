@@ -98,7 +98,8 @@ function selected({ config, virtualHost, entry }: Source, cluster: string | unde
   const levels = weightedCluster ? [weightedCluster.mutations, ...common] : common;
   const overrides = [weightedCluster?.filterOverrides, entry.filterOverrides, virtualHost.filterOverrides, config.filterOverrides].filter((level) => level !== undefined && level.size > 0);
   const rateLimits = { route: forward?.rateLimits ?? [], virtualHost: virtualHost.rateLimits ?? [], includeVirtualHost: forward?.includeVirtualHostRateLimits ?? false };
-  const plain = overrides.length === 0 && rateLimits.route.length === 0 && rateLimits.virtualHost.length === 0 && Object.keys(entry.metadata).length === 0;
+  const forwards = action.kind === 'route' || action.kind === 'non-forwarding';
+  const plain = forwards && overrides.length === 0 && rateLimits.route.length === 0 && rateLimits.virtualHost.length === 0 && Object.keys(entry.metadata).length === 0;
   return Object.freeze({
     virtualHost,
     entry,
@@ -120,7 +121,7 @@ function selected({ config, virtualHost, entry }: Source, cluster: string | unde
     reply: compileReply(entry),
     requestHash: forward && compileRequestHash(forward.hashPolicies),
     filterOverrides: plain ? noOverrides : (name: string) => overrides.find((level) => level?.has(name))?.get(name),
-    filterInfo: plain ? plainRouteInfo : { overrides: (name: string) => overrides.flatMap((level) => (level?.has(name) ? [level.get(name)] : [])).reverse(), metadata: entry.metadata, rateLimits },
+    filterInfo: plain ? plainRouteInfo : { overrides: (name: string) => overrides.flatMap((level) => (level?.has(name) ? [level.get(name)] : [])).reverse(), metadata: entry.metadata, rateLimits, forwards },
   });
 }
 

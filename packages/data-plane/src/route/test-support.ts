@@ -54,7 +54,7 @@ export function edits(add: Partial<Record<string, string>>, remove: readonly str
 
 /** For filters that are composed by hand: a route of which there is nothing to know. */
 export function filterRoute<Override>(more: Partial<FilterRouteInfo<Override>> = {}): FilterRouteInfo<Override> {
-  return { overrides: [], metadata: {}, rateLimits: noRateLimits, ...more };
+  return { overrides: [], metadata: {}, rateLimits: noRateLimits, forwards: true, ...more };
 }
 
 /** A repeatable source of numbers in [0, 1) (mulberry32). */

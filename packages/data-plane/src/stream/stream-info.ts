@@ -59,6 +59,8 @@ export interface StreamInfo {
   randomValue?: number | bigint;
   /** Values that filters share, by key (Envoy's filter state, in its text form). */
   filterState?: Map<string, string>;
+  /** Inbound only: one object a connection, for what filters keep of it. */
+  readonly connection?: object;
   /** Dynamic metadata by filter name. */
   metadata?: Map<string, Readonly<Record<string, unknown>>>;
 }

@@ -14,7 +14,7 @@ const parse = (init: MessageInitShape<typeof StatefulSessionSchema>) => stateful
 const cookieState = (cookie: MessageInitShape<typeof CookieBasedSessionStateSchema>['cookie']) => ({ sessionState: { name: 'x', typedConfig: packAny(CookieBasedSessionStateSchema, { cookie: cookie as object }) } });
 const headerState = { sessionState: { name: 'x', typedConfig: packAny(HeaderBasedSessionStateSchema, { name: 'X-Session' }) } };
 const filter = statefulSession.create({ random: () => 0, now: () => now, setTimeout: () => ({ cancel: () => undefined }) });
-const route = { overrides: [], metadata: {}, rateLimits: undefined as never };
+const route = { overrides: [], metadata: {}, rateLimits: undefined as never, forwards: true };
 
 /** One request that is answered by `host`; what it was asked for and what it is given. */
 function exchange(config: ReturnType<typeof parse>, { headers = [], path = '/', host = '10.0.0.1:80' }: { headers?: string[]; path?: string; host?: string } = {}, override?: ReturnType<NonNullable<typeof statefulSession.parseOverride>>) {

@@ -17,6 +17,7 @@ export function corsConfig(cors: CorsPolicy): Init<typeof CorsPolicySchema> {
     exposeHeaders: cors.exposeHeaders.join(','),
     maxAge: cors.maxAgeSeconds === undefined ? '' : String(cors.maxAgeSeconds),
     ...(cors.allowCredentials === undefined ? {} : { allowCredentials: cors.allowCredentials }),
+    ...(cors.ignoreUnmatchedPreflights && { forwardNotMatchingPreflights: false }),
   };
 }
 

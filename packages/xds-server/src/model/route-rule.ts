@@ -132,4 +132,6 @@ export interface CorsPolicy {
   exposeHeaders: readonly string[];
   maxAgeSeconds?: number;
   allowCredentials?: boolean;
+  /** Preflights of other origins are answered, without permission, instead of forwarded. */
+  ignoreUnmatchedPreflights?: boolean;
 }

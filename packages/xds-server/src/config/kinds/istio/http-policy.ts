@@ -65,6 +65,7 @@ export function readCors(parent: Fields): CorsPolicy | undefined {
   const allowOrigins = fields.list('allowOrigins').flatMap((entry) => readStringMatch(entry) ?? []);
   const maxAge = fields.duration('maxAge');
   const allowCredentials = fields.boolean('allowCredentials');
+  const unmatched = fields.oneOf('unmatchedPreflights', ['UNSPECIFIED', 'FORWARD', 'IGNORE']);
   const policy: CorsPolicy = {
     allowOrigins: [...old, ...allowOrigins],
     allowMethods: fields.strings('allowMethods'),
@@ -72,9 +73,8 @@ export function readCors(parent: Fields): CorsPolicy | undefined {
     exposeHeaders: fields.strings('exposeHeaders'),
     ...(maxAge !== undefined && { maxAgeSeconds: Math.floor(maxAge / 1000) }),
     ...(allowCredentials !== undefined && { allowCredentials }),
+    ...(unmatched === 'IGNORE' && { ignoreUnmatchedPreflights: true }),
   };
-  const unmatched = fields.oneOf('unmatchedPreflights', ['UNSPECIFIED', 'FORWARD', 'IGNORE']);
-  if (unmatched === 'IGNORE') fields.warn('unmatchedPreflights', 'IGNORE is not implemented: preflights that match no origin are forwarded');
   fields.finish();
   return policy;
 }

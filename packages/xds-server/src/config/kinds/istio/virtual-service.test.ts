@@ -64,7 +64,7 @@ it('reads timeouts, retries, faults, mirrors, rewrites, headers and CORS', () =>
     fault: {delay: {fixedDelay: 2s, percentage: {value: 0.5}}, abort: {grpcStatus: UNAVAILABLE, percentage: {value: 10}}},
     mirrors: [{destination: {host: m}}, {destination: {host: n}, percentage: {value: 5}}, {destination: {host: off}, percentage: {value: 0}}],
     rewrite: {uri: /x, authority: y}, headers: {request: {set: {a: "1"}, add: {b: "2"}, remove: [c]}},
-    corsPolicy: {allowOrigins: [{exact: "https://a"}], allowMethods: [GET], maxAge: 1h, allowCredentials: false}}`);
+    corsPolicy: {allowOrigins: [{exact: "https://a"}], allowMethods: [GET], maxAge: 1h, allowCredentials: false, unmatchedPreflights: IGNORE}}`);
   expect(route).toMatchObject({
     timeoutMs: 1500,
     retries: { attempts: 3, perTryTimeoutMs: 250, retryOn: ['5xx', 'unavailable'], statusCodes: [503], backoffMs: 5, remoteLocalities: true, ignorePreviousHosts: true },
@@ -72,7 +72,7 @@ it('reads timeouts, retries, faults, mirrors, rewrites, headers and CORS', () =>
     mirrors: [{ host: 'm.default.svc.cluster.local', percent: 100 }, { host: 'n.default.svc.cluster.local', percent: 5 }],
     rewrite: { uri: '/x', authority: 'y' },
     requestHeaders: { set: { a: '1' }, add: { b: '2' }, remove: ['c'] },
-    cors: { allowOrigins: [{ kind: 'exact', value: 'https://a' }], allowMethods: ['GET'], maxAgeSeconds: 3600, allowCredentials: false },
+    cors: { allowOrigins: [{ kind: 'exact', value: 'https://a' }], allowMethods: ['GET'], maxAgeSeconds: 3600, allowCredentials: false, ignoreUnmatchedPreflights: true },
   });
   expect(rule(`{${to}, mirror: {host: m, subset: v1}, mirrorPercentage: {value: 7}}`)[0]?.mirrors).toEqual([{ host: 'm.default.svc.cluster.local', subset: 'v1', percent: 7 }]);
 });

@@ -9,6 +9,7 @@ import { headerMutationCases } from './cases/header-mutation.js';
 import { healthCheckCases } from './cases/health-check.js';
 import { localRateLimitCases } from './cases/local-rate-limit.js';
 import { metadataCases } from './cases/metadata.js';
+import { rbacCases } from './cases/rbac.js';
 import { statefulSessionCases } from './cases/stateful-session.js';
 import type { ConformanceCase } from './conformance-case.js';
 
@@ -27,5 +28,6 @@ export const filterCases: Readonly<Record<string, readonly ConformanceCase[]>> =
   'limited rates': throttleCases,
   'local rate limit': localRateLimitCases,
   metadata: metadataCases,
+  RBAC: rbacCases,
   'stateful session': statefulSessionCases,
 };

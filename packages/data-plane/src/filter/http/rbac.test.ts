@@ -139,7 +139,7 @@ describe('headers', () => {
 describe('what cannot be evaluated is rejected, with its path', () => {
   it.each<[string, RbacInit, string]>([
     ['a CEL condition', { policies: { p: { permissions: [anything], principals: [anyone], condition: {} } } }, 'rules.policies["p"].condition: not supported'],
-    ['metadata', { policies: { p: policy([{ rule: { case: 'metadata', value: {} } }]) } }, 'rules.policies["p"].permissions[0].metadata: not supported'],
+    ['metadata without a path', { policies: { p: policy([{ rule: { case: 'metadata', value: {} } }]) } }, 'rules.policies["p"].permissions[0].metadata.filter: must not be empty'],
     ['filter state', { policies: { p: policy([anything], [{ identifier: { case: 'notId', value: { identifier: { case: 'filterState', value: {} } } } }]) } }, 'principals[0].not_id.filter_state: not supported'],
     ['no rule', { policies: { p: policy([{}]) } }, 'permissions[0]: has no rule'],
     ['no principals', { policies: { p: policy([anything], []) } }, 'principals: must not be empty'],

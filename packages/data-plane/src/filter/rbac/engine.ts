@@ -3,6 +3,7 @@
 import { compileCidr } from '../../inbound/cidr.js';
 import { compileHeaderMatcher } from '../../route/header-matcher.js';
 import type { StringPredicate } from '../../route/regex.js';
+import { compileMetadataMatcher } from '../../route/metadata-matcher.js';
 import { compileStringMatcher } from '../../route/string-matcher.js';
 import { compileUriTemplate } from '../../route/uri-template.js';
 import type { HeaderMatcherConfig, StringMatcherConfig } from '../../resource/matcher-config.js';
@@ -58,6 +59,10 @@ function compileRule(config: RuleConfig, wide: boolean): Rule {
     case 'header': return wide ? wideHeader(config.matcher) : compileHeaderMatcher(config.matcher);
     case 'path': return path(compileStringMatcher(config.matcher), compileStringMatcher(folded(config.matcher)), wide);
     case 'uri-template': return uriTemplate(config.template, wide);
+    case 'metadata': {
+      const test = compileMetadataMatcher(config.matcher);
+      return (_head, info) => test(info);
+    }
     case 'server-name': {
       const test = compileStringMatcher(config.matcher);
       return (_head, info) => test(info.requestedServerName);

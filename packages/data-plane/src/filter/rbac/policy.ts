@@ -8,7 +8,8 @@ import { PathMatcherSchema, type CidrRange, type PathMatcher } from '@weft/xds-a
 import { unpackAny } from '@weft/xds-api';
 import { isIP } from 'node:net';
 import { decodeHeaderMatcher, decodeStringMatcher } from '../../resource/matcher.js';
-import type { HeaderMatcherConfig, StringMatcherConfig } from '../../resource/matcher-config.js';
+import type { HeaderMatcherConfig, MetadataMatcherConfig, StringMatcherConfig } from '../../resource/matcher-config.js';
+import { decodeMetadataMatcher } from '../../resource/metadata-matcher.js';
 import { join, knownFields, type Report } from '../../resource/report.js';
 
 export interface RbacConfig {
@@ -31,6 +32,8 @@ export type RuleConfig =
   | { kind: 'header'; matcher: HeaderMatcherConfig }
   | { kind: 'path'; matcher: StringMatcherConfig }
   | { kind: 'uri-template'; template: string }
+  /** Dynamic metadata, which filters before this one wrote. */
+  | { kind: 'metadata'; matcher: MetadataMatcherConfig }
   | { kind: 'server-name'; matcher: StringMatcherConfig }
   | { kind: 'destination-ip' | 'remote-ip' | 'direct-remote-ip'; address: string; prefixLength: number }
   | { kind: 'destination-port'; start: number; end: number }
@@ -39,8 +42,8 @@ export type RuleConfig =
 
 const rbacFields = knownFields(RBACSchema, ['action', 'policies']);
 const policyFields = knownFields(PolicySchema, ['permissions', 'principals']);
-const permissionFields = knownFields(PermissionSchema, ['and_rules', 'or_rules', 'any', 'header', 'url_path', 'destination_ip', 'destination_port', 'destination_port_range', 'not_rule', 'requested_server_name', 'uri_template']);
-const principalFields = knownFields(PrincipalSchema, ['and_ids', 'or_ids', 'any', 'authenticated', 'source_ip', 'direct_remote_ip', 'remote_ip', 'header', 'url_path', 'not_id']);
+const permissionFields = knownFields(PermissionSchema, ['and_rules', 'or_rules', 'any', 'header', 'url_path', 'destination_ip', 'destination_port', 'destination_port_range', 'metadata', 'not_rule', 'requested_server_name', 'uri_template']);
+const principalFields = knownFields(PrincipalSchema, ['and_ids', 'or_ids', 'any', 'authenticated', 'source_ip', 'direct_remote_ip', 'remote_ip', 'header', 'url_path', 'metadata', 'not_id']);
 const authenticatedFields = knownFields(Principal_AuthenticatedSchema, ['principal_name']);
 const pathFields = knownFields(PathMatcherSchema, ['path']);
 
@@ -83,6 +86,7 @@ function decodePermission(permission: Permission, path: string, report: Report):
     case 'destinationIp': return cidr('destination-ip', rule.value, join(path, 'destination_ip'), report);
     case 'destinationPort': return { kind: 'destination-port', start: rule.value, end: rule.value + 1 };
     case 'destinationPortRange': return { kind: 'destination-port', start: rule.value.start, end: rule.value.end };
+    case 'metadata': return { kind: 'metadata', matcher: decodeMetadataMatcher(rule.value, join(path, 'metadata'), report) };
     case 'notRule': return { kind: 'not', rule: decodePermission(rule.value, join(path, 'not_rule'), report) };
     case 'requestedServerName': return { kind: 'server-name', matcher: decodeStringMatcher(rule.value, join(path, 'requested_server_name'), report) };
     case 'uriTemplate': {
@@ -117,6 +121,7 @@ function decodePrincipal(principal: Principal, path: string, report: Report): Ru
     case 'remoteIp': return cidr('remote-ip', identifier.value, join(path, 'remote_ip'), report);
     case 'header': return { kind: 'header', matcher: decodeHeaderMatcher(identifier.value, join(path, 'header'), report) };
     case 'urlPath': return urlPath(identifier.value, join(path, 'url_path'), report);
+    case 'metadata': return { kind: 'metadata', matcher: decodeMetadataMatcher(identifier.value, join(path, 'metadata'), report) };
     case 'notId': return { kind: 'not', rule: decodePrincipal(identifier.value, join(path, 'not_id'), report) };
     default: return unknown(identifier.case, path, report);
   }

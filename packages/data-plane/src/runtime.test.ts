@@ -86,7 +86,7 @@ async function dial(runtime: Runtime, authority: string): Promise<OutboundListen
   return settled.snapshot;
 }
 
-const hosts = (snapshot: OutboundListenerSnapshot) => [...snapshot.clusters.values()].flatMap((cluster) => ('hosts' in cluster ? (cluster.hosts as { key: string; config: { spiffeId?: string } }[]) : []));
+const hosts = (snapshot: OutboundListenerSnapshot) => [...snapshot.clusters.values()].flatMap((cluster) => cluster.hosts ?? []);
 
 describe('a runtime in a real mesh', () => {
   it('gets an identity, registers what it listens on, and reaches it by name from another process', async () => {

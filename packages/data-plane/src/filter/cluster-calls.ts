@@ -10,6 +10,8 @@ export interface ClusterCalls {
   unary(cluster: string, path: string, message: Uint8Array, options: ClusterCallOptions): Promise<Uint8Array>;
   /** One HTTP request; resolves with any response, rejects with a {@link ClusterCallError} where there is none. */
   fetch(cluster: string, request: ClusterRequest, options: ClusterCallOptions): Promise<ClusterResponse>;
+  /** How many hosts a cluster has and how many of them are well; undefined where it is not known (yet). */
+  membership(cluster: string): { readonly total: number; readonly healthy: number } | undefined;
   /** Follows the cluster until the function it returns is called. Calls also reach clusters that nobody holds, but wait for them then. */
   hold(cluster: string): () => void;
 }

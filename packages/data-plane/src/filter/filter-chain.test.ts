@@ -131,7 +131,7 @@ describe('filter chain', () => {
 
   it('follows the clusters that its filters call while it is open, each once', () => {
     const log: string[] = [];
-    const clusters = { hold: (name: string) => (log.push(`+${name}`), () => void log.push(`-${name}`)), unary: vi.fn(), fetch: vi.fn() };
+    const clusters = { hold: (name: string) => (log.push(`+${name}`), () => void log.push(`-${name}`)), unary: vi.fn(), fetch: vi.fn(), membership: vi.fn() };
     const of = (name: string): HttpFilterFactory => ({ ...factory(() => undefined).of, clusters: () => [name] });
     const chain = new FilterChain([entry('a', of('limits')), entry('b', of('limits')), entry('c', of('keys'))], { ...context, clusters });
     expect(log).toEqual(['+limits', '+keys']);

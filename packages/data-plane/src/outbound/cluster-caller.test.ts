@@ -74,6 +74,7 @@ describe('calls to a cluster', () => {
     appear(port);
     expect(Buffer.from(await running).toString()).toBe('ping b');
     expect([only().activeRequests, clock.pending]).toEqual([0, 0]);
+    expect([caller.membership('c'), caller.membership('other')]).toEqual([{ total: 1, healthy: 1 }, undefined]);
     release();
   });
 

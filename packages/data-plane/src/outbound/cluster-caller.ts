@@ -38,6 +38,13 @@ export class ClusterCaller implements ClusterCalls {
     return () => handle.release();
   }
 
+  membership(name: string): { total: number; healthy: number } | undefined {
+    const handle = this.#options.clusters.acquire(name);
+    const hosts = handle.cluster?.hosts;
+    handle.release();
+    return hosts && { total: hosts.length, healthy: hosts.filter(({ available }) => available).length };
+  }
+
   unary(name: string, path: string, message: Uint8Array, options: ClusterCallOptions): Promise<Uint8Array> {
     return this.#call(name, headOf('grpc', { method: 'POST', authority: name, path, ...(options.headers && { headers: options.headers }) }), options, (attempt, signal) => {
       const channel = this.#options.grpc.channel(attempt.host, attempt.cluster);

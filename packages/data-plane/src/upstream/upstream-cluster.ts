@@ -20,6 +20,8 @@ export interface UpstreamCluster extends HostCluster {
    * A reply (503 with UH or UO, `x-envoy-overloaded` on overflow) means no attempt may be made.
    */
   choose(context: ChooseContext): Host | LocalReply;
+  /** Absent in tests. */
+  readonly hosts?: readonly Host[];
   /** Whether the hash of a request decides anything. Absent: it may. */
   readonly usesHash?: boolean;
   /** Takes a place among concurrent retries (max_retries or retry budget); false = overflow. Release with endRetry. */

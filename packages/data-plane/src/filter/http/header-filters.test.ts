@@ -36,7 +36,8 @@ describe('refused', () => {
   it('health check: a cache without passing through, health of clusters, a route of its own', () => {
     refused(healthCheck as never, HealthCheckSchema, {}, /pass_through_mode: is required/);
     refused(healthCheck as never, HealthCheckSchema, { passThroughMode: false, cacheTime: { seconds: 1n } }, /cache_time: needs pass_through_mode/);
-    refused(healthCheck as never, HealthCheckSchema, { passThroughMode: false, clusterMinHealthyPercentages: { a: { value: 50 } } }, /cluster_min_healthy_percentages: not supported/);
+    refused(healthCheck as never, HealthCheckSchema, { passThroughMode: true, clusterMinHealthyPercentages: { a: { value: 50 } } }, /cluster_min_healthy_percentages: does not go with pass_through_mode/);
+    refused(healthCheck as never, HealthCheckSchema, { passThroughMode: false, clusterMinHealthyPercentages: { a: { value: 101 } } }, /cluster_min_healthy_percentages\["a"\]: must be 0 to 100/);
     refused(healthCheck as never, HealthCheckSchema, { passThroughMode: false }, /takes no configuration in a route/, true);
   });
   it('set metadata: no namespace, typed values', () => {
@@ -65,6 +66,19 @@ describe('refused', () => {
     [{ statPrefix: 'a', descriptors: [{ entries: [{ key: 'k' }], tokenBucket: bucket }, { entries: [{ key: 'k' }], tokenBucket: bucket }] }, /descriptors\[1\]: is there twice/],
   ])('local rate limit: %j', (init, problem) => refused(localRateLimit as never, LocalRateLimitSchema, init, problem));
   it('local rate limit: no bucket in a route', () => refused(localRateLimit as never, LocalRateLimitSchema, { statPrefix: 'a' }, /token_bucket: is required in a route/, true));
+});
+
+it('a service is well while enough of its clusters is', () => {
+  const members: Record<string, { total: number; healthy: number }> = { half: { total: 4, healthy: 2 }, empty: { total: 0, healthy: 0 } };
+  const clusters = { membership: (name: string) => members[name], hold: () => () => undefined, unary: () => Promise.reject(new Error()), fetch: () => Promise.reject(new Error()) };
+  const context = { random: () => 0, now: () => 0, setTimeout: () => ({ cancel: () => undefined }), clusters };
+  const check = (percentages: Record<string, number>) => {
+    const config = healthCheck.parse('', bytes(HealthCheckSchema, { passThroughMode: false, clusterMinHealthyPercentages: Object.fromEntries(Object.entries(percentages).map(([name, value]) => [name, { value }])) }));
+    expect(healthCheck.clusters?.(config)).toEqual(Object.keys(percentages));
+    const reply = healthCheck.create(context).forRoute(config, undefined, filterRoute())!().decodeHeaders?.(requestHead(), streamInfo(), undefined as never);
+    return reply && 'details' in reply ? reply.details : undefined;
+  };
+  expect([check({ half: 50 }), check({ half: 51 }), check({ empty: 0 }), check({ empty: 1 }), check({ half: 10, none: 0 })]).toEqual(['health_check_ok_cluster_healthy', 'health_check_failed_cluster_unhealthy', 'health_check_ok_cluster_healthy', 'health_check_failed_cluster_empty', 'health_check_failed_cluster_not_found']);
 });
 
 it('what a health check answered is forgotten at fixed times', () => {

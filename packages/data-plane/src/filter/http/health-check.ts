@@ -14,9 +14,11 @@ export interface HealthCheckConfig {
   headers: readonly HeaderMatcher[];
   passThrough: boolean;
   cacheMs: number;
+  /** The service counts as well only while so much of each of these clusters is. */
+  clusters: readonly { name: string; minHealthyPercent: number }[];
 }
 
-const fields = knownFields(HealthCheckSchema, ['pass_through_mode', 'cache_time', 'headers'], [], ['cluster_min_healthy_percentages']);
+const fields = knownFields(HealthCheckSchema, ['pass_through_mode', 'cache_time', 'cluster_min_healthy_percentages', 'headers']);
 
 export const healthCheck: HttpFilterFactory<HealthCheckConfig> = {
   name: 'envoy.filters.http.health_check',
@@ -30,18 +32,23 @@ export const healthCheck: HttpFilterFactory<HealthCheckConfig> = {
     if (message.passThroughMode === undefined) report.add('pass_through_mode', 'is required');
     const cacheMs = durationMs(message.cacheTime, 'cache_time', report) ?? 0;
     if (cacheMs > 0 && !message.passThroughMode) report.add('cache_time', 'needs pass_through_mode');
-    if (Object.keys(message.clusterMinHealthyPercentages).length > 0) report.unsupported('cluster_min_healthy_percentages');
+    const clusters = Object.entries(message.clusterMinHealthyPercentages).map(([name, { value }]) => ({ name, minHealthyPercent: value }));
+    if (message.passThroughMode && clusters.length > 0) report.add('cluster_min_healthy_percentages', 'does not go with pass_through_mode');
+    for (const { name, minHealthyPercent } of clusters) if (!(minHealthyPercent >= 0 && minHealthyPercent <= 100)) report.add(`cluster_min_healthy_percentages[${JSON.stringify(name)}]`, 'must be 0 to 100');
     const headers = message.headers.map((matcher, i) => decodeHeaderMatcher(matcher, `headers[${i}]`, report));
     report.finish('HealthCheck');
-    return { headers: headers.map(compileHeaderMatcher), passThrough: message.passThroughMode ?? false, cacheMs };
+    return { headers: headers.map(compileHeaderMatcher), passThrough: message.passThroughMode ?? false, cacheMs, clusters };
   },
   parseOverride() {
     throw new Error('the health check filter takes no configuration in a route');
   },
+  clusters: ({ clusters }) => clusters.map(({ name }) => name),
   create: (context) => new HealthCheckFilter(context),
 };
 
 const ok: LocalReply = { status: 200, body: '', details: 'health_check_ok' };
+
+const failed = (why: string): LocalReply => ({ status: 503, body: '', details: `health_check_failed_${why}` });
 
 class HealthCheckFilter implements HttpFilter<HealthCheckConfig> {
   readonly #context: FilterContext;
@@ -54,7 +61,7 @@ class HealthCheckFilter implements HttpFilter<HealthCheckConfig> {
     this.#start = context.now();
   }
 
-  forRoute({ headers, passThrough, cacheMs }: HealthCheckConfig): () => StreamFilter {
+  forRoute({ headers, passThrough, cacheMs, clusters }: HealthCheckConfig): () => StreamFilter {
     const cluster = this.#context.localCluster ?? '';
     return () => {
       let isCheck = false;
@@ -62,7 +69,7 @@ class HealthCheckFilter implements HttpFilter<HealthCheckConfig> {
         decodeHeaders: (head) => {
           isCheck = headers.every((matches) => matches(head));
           if (!isCheck) return undefined;
-          if (!passThrough) return ok;
+          if (!passThrough) return clusters.length === 0 ? ok : this.#fromClusters(clusters);
           return cacheMs > 0 ? this.#fromCache(cacheMs) : undefined;
         },
         encodeHeaders: (response, info) => {
@@ -72,6 +79,16 @@ class HealthCheckFilter implements HttpFilter<HealthCheckConfig> {
         },
       };
     };
+  }
+
+  #fromClusters(clusters: HealthCheckConfig['clusters']): LocalReply {
+    for (const { name, minHealthyPercent } of clusters) {
+      const members = this.#context.clusters?.membership(name);
+      if (!members) return failed('cluster_not_found');
+      if (members.total === 0 && minHealthyPercent > 0) return failed('cluster_empty');
+      if (members.healthy < (members.total * minHealthyPercent) / 100) return failed('cluster_unhealthy');
+    }
+    return { status: 200, body: '', details: 'health_check_ok_cluster_healthy' };
   }
 
   #fromCache(cacheMs: number): LocalReply | undefined {

@@ -14,7 +14,7 @@ const parse = (init: Init = {}) => rateLimit.parse('', toBinary(RateLimitFilterS
 const generic: RateLimitConfig = { stage: 0, disableKey: '', actions: [{ kind: 'generic-key', key: 'k', value: 'v' }] };
 
 function run(config: ReturnType<typeof parse>, unary: ClusterCalls['unary'], limit: RateLimitConfig = generic, info = streamInfo()) {
-  const clusters: ClusterCalls = { unary, fetch: () => Promise.reject(new Error('not used')), hold: () => () => undefined };
+  const clusters: ClusterCalls = { unary, fetch: () => Promise.reject(new Error('not used')), membership: () => undefined, hold: () => () => undefined };
   const context = { random: () => 0, now: () => 0, setTimeout: () => ({ cancel: () => undefined }), clusters };
   const make = rateLimit.create(context).forRoute(config, undefined, filterRoute({ rateLimits: { route: [limit], virtualHost: [], includeVirtualHost: false } }))!;
   const filter = make();

@@ -52,7 +52,7 @@ describe('refused', () => {
     [[{ header: 'a', onHeaderMissing: { key: 'k' } }], /on_header_missing\.value: must not be empty/],
     [[{ header: 'a', onHeaderPresent: {} }], /on_header_present\.key: must not be empty/],
     [[{ header: 'a', onHeaderPresent: { key: 'k', value: 'v', regexValueRewrite: { pattern: { regex: 'a' } } } }], /cannot stand beside value/],
-  ])('header to metadata: %j', (requestRules, problem) => refused(headerToMetadata as never, HeaderToMetadataSchema, { requestRules: requestRules ?? [] }, problem));
+  ])('header to metadata (%#)', (requestRules, problem) => refused(headerToMetadata as never, HeaderToMetadataSchema, { requestRules: requestRules ?? [] }, problem));
   it('header to metadata: nothing in a route', () => refused(headerToMetadata as never, HeaderToMetadataSchema, {}, /request_rules or response_rules/, true));
   it.each<[MessageInitShape<typeof LocalRateLimitSchema>, RegExp]>([
     [{ statPrefix: '' }, /stat_prefix: must not be empty/],
@@ -64,7 +64,7 @@ describe('refused', () => {
     [{ statPrefix: 'a', descriptors: [{}] }, /descriptors\[0\]\.entries: must not be empty/],
     [{ statPrefix: 'a', descriptors: [{ entries: [{ key: 'k' }] }] }, /descriptors\[0\]\.token_bucket: is required/],
     [{ statPrefix: 'a', descriptors: [{ entries: [{ key: 'k' }], tokenBucket: bucket }, { entries: [{ key: 'k' }], tokenBucket: bucket }] }, /descriptors\[1\]: is there twice/],
-  ])('local rate limit: %j', (init, problem) => refused(localRateLimit as never, LocalRateLimitSchema, init, problem));
+  ])('local rate limit (%#)', (init, problem) => refused(localRateLimit as never, LocalRateLimitSchema, init, problem));
   it('local rate limit: no bucket in a route', () => refused(localRateLimit as never, LocalRateLimitSchema, { statPrefix: 'a' }, /token_bucket: is required in a route/, true));
 });
 

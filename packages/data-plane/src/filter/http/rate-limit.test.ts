@@ -65,7 +65,7 @@ describe('the rate limit filter', () => {
     [{ rateLimitService: { grpcService: { targetSpecifier: { case: 'googleGrpc', value: {} } } } }, /google_grpc: not supported/],
     [{ rateLimitService: { grpcService: { ...service().grpcService, retryPolicy: {} } } }, /grpc_service\.retry_policy: not supported/],
     [{ responseHeadersToAdd: [{ header: { key: 'content-length', value: '1' } }] }, /response_headers_to_add\[0\]\.header\.key/],
-  ])('refuses %j', (init, problem) => {
+  ])('refuses what it would not do (%#)', (init, problem) => {
     expect(() => parse(init)).toThrow(problem);
   });
 

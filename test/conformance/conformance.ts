@@ -1,7 +1,7 @@
 // Runs cases through Weft: a real control plane with the cases' raw resources, one workload that is client and server.
 import type { RuntimeOptions } from '@weft/data-plane/internal';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { freePort } from '../support/free-port.js';
+import { heldPort } from '../support/free-port.js';
 import { groupYaml, TestMesh, type TestWorkload } from '../support/test-mesh.js';
 import { CaseBackend, listenGrpc, listenHttp, type PlainBackend } from './case-backend.js';
 import { runCase, type Target } from './case-exchange.js';
@@ -35,12 +35,16 @@ export function conformance(title: string, cases: readonly ConformanceCase[], op
     beforeAll(async () => {
       const { runtime = {}, resources = [] } = typeof options === 'function' ? await options() : options;
       plain = { http: await listenHttp(backend.http), grpc: await listenGrpc(backend.grpc()) };
-      for (const variant of variants) if (variant.side === 'server') variant.port = await freePort();
+      // Kept until they are bound: other test files look for ports at the same time.
+      const held = new Map<Variant, Awaited<ReturnType<typeof heldPort>>>();
+      for (const variant of variants) if (variant.side === 'server') held.set(variant, await heldPort());
+      for (const [variant, { port }] of held) variant.port = port;
       const all = [...resources, ...variants.flatMap((variant) => resourcesOf(variant, plain[variant.protocol].port))];
       mesh = await TestMesh.start({ 'resources.json': JSON.stringify({ resources: all }), 'group.yaml': groupYaml('cases', 'cases') });
       workload = await mesh.workload('cases', 'cases', runtime);
-      for (const { side, protocol, port } of variants) {
-        if (side === 'server') await workload.server.listen(protocol === 'http' ? backend.http : backend.grpc(workload.server.grpcOptions()), { port, host: '127.0.0.1', name: protocol });
+      for (const [{ protocol, port }, { release }] of held) {
+        await release();
+        await workload.server.listen(protocol === 'http' ? backend.http : backend.grpc(workload.server.grpcOptions()), { port, host: '127.0.0.1', name: protocol });
       }
       await workload.server.ready(AbortSignal.timeout(20_000));
     });

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, it, vi } from 'vitest';
 import { runEnvoy, type EnvoyProcess } from '../support/envoy-process.js';
-import { freePort } from '../support/free-port.js';
+import { heldPort } from '../support/free-port.js';
 import { CaseBackend, listenGrpc, listenHttp, type PlainBackend } from './case-backend.js';
 import { runCase } from './case-exchange.js';
 import { address, boundListenerOf, clusterOf, connectionManagerOf } from './case-resources.js';
@@ -27,7 +27,8 @@ export function envoyConformance(title: string, envoyPath: string, cases: readon
 
     beforeAll(async () => {
       plain = { http: await listenHttp(backend.http), grpc: await listenGrpc(backend.grpc()) };
-      for (const variant of variants) variant.port = await freePort();
+      const held = await Promise.all(variants.map(async (variant) => ({ variant, ...(await heldPort()) })));
+      for (const { variant, port } of held) variant.port = port;
       const bootstrap = {
         node: { id: 'cases', cluster: 'cases' },
         admin: { address: address(0) },
@@ -36,6 +37,7 @@ export function envoyConformance(title: string, envoyPath: string, cases: readon
           clusters: [...variants.map(({ of, id, protocol }) => clusterOf(id, plain[protocol].port, protocol, of.cluster)), ...(await clusters()).map(withoutType)],
         },
       };
+      for (const { release } of held) await release();
       envoy = runEnvoy(envoyPath, JSON.stringify(bootstrap));
       await vi.waitFor(async () => {
         const socket = connect(variants.at(-1)!.port, '127.0.0.1');

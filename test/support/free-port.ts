@@ -10,3 +10,16 @@ export async function freePort(): Promise<number> {
   await once(server, 'close');
   return port;
 }
+
+/** The same, kept until it is released: nobody else is given it meanwhile. */
+export async function heldPort(): Promise<{ port: number; release(): Promise<void> }> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as { port: number }).port,
+    release: async () => {
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

@@ -9,6 +9,7 @@ import { headerMutationCases } from './cases/header-mutation.js';
 import { healthCheckCases } from './cases/health-check.js';
 import { localRateLimitCases } from './cases/local-rate-limit.js';
 import { metadataCases } from './cases/metadata.js';
+import { errorRateCases, overloadCases } from './cases/overload.js';
 import { rbacCases } from './cases/rbac.js';
 import { statefulSessionCases } from './cases/stateful-session.js';
 import type { ConformanceCase } from './conformance-case.js';
@@ -28,6 +29,8 @@ export const filterCases: Readonly<Record<string, readonly ConformanceCase[]>> =
   'limited rates': throttleCases,
   'local rate limit': localRateLimitCases,
   metadata: metadataCases,
+  overload: overloadCases,
+  'error-rate breaker': errorRateCases,
   RBAC: rbacCases,
   'stateful session': statefulSessionCases,
 };

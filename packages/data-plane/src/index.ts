@@ -2,6 +2,7 @@
 export { MeshError, type MeshErrorCode } from './errors.js';
 export type { RetryBudgetOptions } from './outbound/retry-budget.js';
 export type { RetryOptions } from './outbound/retry-options.js';
+export type { AdaptiveBreakerOptions, BreakerOptions, ErrorRateBreakerOptions } from './filter/concurrency/breaker-options.js';
 export type { RuntimeOptions } from './runtime-options.js';
 export type { FilterContext, FilterResult, FilterRouteInfo, HttpFilter, HttpFilterFactory, StreamFilter } from './filter/http-filter.js';
 export { ClusterCallError, type ClusterCallOptions, type ClusterCalls, type ClusterRequest, type ClusterResponse } from './filter/cluster-calls.js';

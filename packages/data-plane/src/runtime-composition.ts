@@ -3,6 +3,7 @@ import { CaSource, systemClock, TlsContexts } from '@weft/spiffe';
 import { loadBootstrap } from './bootstrap/load-bootstrap.js';
 import type { Bootstrap, Environment } from './bootstrap/bootstrap.js';
 import { MeshError } from './errors.js';
+import { breakerFilters } from './filter/concurrency/breaker-options.js';
 import type { FilterContext } from './filter/http-filter.js';
 import { controlPlaneCredentials, identitySource } from './bootstrap/identity.js';
 import { inboundListenerName, InboundListeners } from './inbound/inbound-listeners.js';
@@ -102,6 +103,7 @@ export function createRuntime(options: RuntimeOptions = {}, env: Environment = p
     clusters,
     types: { listener: types.clientListener, routeConfiguration: types.routeConfiguration },
     filterContext,
+    ownFilters: () => breakerFilters(options.breakers ?? {}, (typeUrl) => decoders.filter(typeUrl)),
     clock,
     random,
     ...(options.maxNames !== undefined && { maxNames: options.maxNames }),

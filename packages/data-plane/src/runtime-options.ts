@@ -1,5 +1,6 @@
 import type { Clock } from '@weft/spiffe';
 import type { BootstrapOptions } from './bootstrap/bootstrap.js';
+import type { BreakerOptions } from './filter/concurrency/breaker-options.js';
 import type { HttpFilterFactory } from './filter/http-filter.js';
 import type { LoadReportAudience } from './inbound/load-recorder.js';
 import type { LoadBalancerFactory } from './load-balancing/load-balancer.js';
@@ -20,6 +21,8 @@ export interface RuntimeOptions extends BootstrapOptions {
   outboundTrafficPolicy?: 'ALLOW_ANY' | 'REGISTRY_ONLY';
   /** What the client does about retries beside what routes say of them. */
   retries?: RetryOptions;
+  /** Breakers before every cluster that this process calls. Default: none but the limits that the configuration sets. */
+  breakers?: BreakerOptions;
   /** A prom-client Registry in which Weft's metrics appear. */
   registry?: MetricRegistry;
   /** `true`: JSON lines on stdout; a path; or a function. Default: none. */

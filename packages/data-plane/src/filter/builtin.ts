@@ -1,4 +1,7 @@
 import type { HttpFilterFactory } from './http-filter.js';
+import { adaptiveBreaker } from './http/adaptive-breaker.js';
+import { adaptiveConcurrency } from './http/adaptive-concurrency.js';
+import { admissionControl } from './http/admission-control.js';
 import { bandwidthLimit } from './http/bandwidth-limit.js';
 import { buffer } from './http/buffer.js';
 import { compressor } from './http/compressor.js';
@@ -6,6 +9,7 @@ import { cors } from './http/cors.js';
 import { csrf } from './http/csrf.js';
 import { decompressor } from './http/decompressor.js';
 import { dynamicForwardProxyFilter } from './http/dynamic-forward-proxy.js';
+import { errorRateBreaker } from './http/error-rate-breaker.js';
 import { fault } from './http/fault.js';
 import { grpcStats } from './http/grpc-stats.js';
 import { grpcWeb } from './http/grpc-web.js';
@@ -22,6 +26,28 @@ import { tap } from './http/tap.js';
 
 // Each factory is given only configurations that it parsed itself.
 export const builtinFilters: readonly HttpFilterFactory[] = [
-  bandwidthLimit, buffer, compressor, cors, csrf, decompressor, dynamicForwardProxyFilter, fault, grpcStats, grpcWeb, headerMutation, headerToMetadata,
-  healthCheck, localRateLimit, rateLimit, rbacFilter, router, setMetadata, statefulSession, tap,
+  adaptiveBreaker,
+  adaptiveConcurrency,
+  admissionControl,
+  bandwidthLimit,
+  buffer,
+  compressor,
+  cors,
+  csrf,
+  decompressor,
+  dynamicForwardProxyFilter,
+  errorRateBreaker,
+  fault,
+  grpcStats,
+  grpcWeb,
+  headerMutation,
+  headerToMetadata,
+  healthCheck,
+  localRateLimit,
+  rateLimit,
+  rbacFilter,
+  router,
+  setMetadata,
+  statefulSession,
+  tap,
 ];

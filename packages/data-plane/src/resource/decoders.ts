@@ -28,6 +28,7 @@ export function makeDecoders({ filters: ownFilters, loadBalancers: ownLoadBalanc
   const filters = new HttpFilterRegistry([...builtinFilters, ...ownFilters]);
   const loadBalancers = [...builtinLoadBalancers, ...ownLoadBalancers];
   return {
+    filters,
     loadBalancers,
     types: {
       clientListener: listenerType({ filters, side: clientSide, certificateProviders }),

@@ -1,6 +1,7 @@
 // Resource types that can be watched at once and decode later: no answer comes before there is a connection, and none is made
 // before `load()` is done.
 import { MeshError } from '../errors.js';
+import type { HttpFilterFactory } from '../filter/http-filter.js';
 import type { LoadBalancerFactory } from '../load-balancing/load-balancer.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { DecoderOptions, Decoders } from './decoders.js';
@@ -24,6 +25,11 @@ export class DeferredDecoders {
 
   constructor(options: DecoderOptions) {
     this.#options = options;
+  }
+
+  /** By a type it reads; undefined before `load()`, too. */
+  filter(typeUrl: string): HttpFilterFactory | undefined {
+    return this.#decoders?.filters.get(typeUrl);
   }
 
   /** Rejects with WEFT_BOOTSTRAP_INVALID where the application's own extensions do not fit beside the built-in ones. */

@@ -6,7 +6,7 @@ import type { FilterContext } from '../filter/http-filter.js';
 import type { RouterConfig } from '../filter/http/router.js';
 import type { ListenerState } from '../outbound/engine.js';
 import { foreignOverride } from '../resource/foreign-override.js';
-import type { HttpConnectionManagerConfig, ListenerConfig, OutboundTcpChainConfig } from '../resource/listener-config.js';
+import type { HttpConnectionManagerConfig, HttpFilterConfig, ListenerConfig, OutboundTcpChainConfig } from '../resource/listener-config.js';
 import type { RouteConfigurationConfig } from '../resource/route-config.js';
 import { RouteTable } from '../route/route-table.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
@@ -24,6 +24,8 @@ export interface ListenerServices {
   types: { listener: ResourceType<ListenerConfig>; routeConfiguration: ResourceType<RouteConfigurationConfig> };
   filterContext: FilterContext;
   clock: Clock;
+  /** Filters that the application asks for in code, before those of the configuration. */
+  ownFilters?(): readonly HttpFilterConfig[];
   /** Uniform in [0, 1). */
   random(): number;
 }
@@ -198,7 +200,7 @@ export class OutboundListenerEntry implements ListenerState {
       const before = this.#current;
       this.#current = build;
       this.#candidate = undefined;
-      const filters = new FilterChain(build.http.httpFilters, this.#options.filterContext, this.#filters);
+      const filters = new FilterChain([...this.#ownFilters(build.http), ...build.http.httpFilters], this.#options.filterContext, this.#filters);
       this.#filters?.close();
       this.#filters = filters;
       this.#publish(build);
@@ -206,6 +208,11 @@ export class OutboundListenerEntry implements ListenerState {
       // Last: clusters that both name are never let go in between.
       before?.clusters.release();
     } else if (build === this.#current) this.#publish(build);
+  }
+
+  /** What the configuration names itself, it has the say in. */
+  #ownFilters({ httpFilters }: HttpConnectionManagerConfig): readonly HttpFilterConfig[] {
+    return this.#options.ownFilters?.().filter(({ name }) => httpFilters.every((filter) => filter.name !== name)) ?? [];
   }
 
   #publish({ http, routes, clusters }: Build): void {

@@ -2,7 +2,10 @@ import { FakeClock } from '@weft/spiffe/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MeshError } from '../errors.js';
 import type { FilterContext, HttpFilterFactory } from '../filter/http-filter.js';
+import type { FilterHost } from '../filter/filter-chain.js';
+import { testFilter } from '../filter/test-filters.js';
 import type { RouteConfigurationConfig } from '../resource/route-config.js';
+import type { HttpFilterConfig } from '../resource/listener-config.js';
 import { HttpFilterRegistry } from '../resource/http-filter.js';
 import { routeConfigurationType } from '../resource/route-configuration.js';
 import { clientListener, fault, forwardTo, rbac, router, rds, testTypes } from '../resource/testing.js';
@@ -10,6 +13,7 @@ import type { ClusterHandle, ClusterManager, ClusterState } from '../upstream/cl
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
 import type { ResourceType } from '../xds/resource-type.js';
 import type { ResourceWatcher, XdsClient } from '../xds/xds-client.js';
+import { requestHead, streamInfo } from '../route/test-support.js';
 import { OutboundListeners } from './outbound-listeners.js';
 
 const opened: { close(): void }[] = [];
@@ -78,7 +82,7 @@ const probe: HttpFilterFactory = { name: 'probe', typeUrls: ['x/my.Probe'], side
 const types = testTypes([probe]);
 const probeFilter = { name: 'p', configType: { case: 'typedConfig', value: { typeUrl: 'x/my.Probe', value: new Uint8Array() } as never } } as const;
 
-function setup(options: { maxNames?: number; idleMs?: number } = {}) {
+function setup(options: { maxNames?: number; idleMs?: number; ownFilters?(): HttpFilterConfig[] } = {}) {
   const xds = new FakeXds();
   const clusters = new FakeClusters();
   const clock = new FakeClock();
@@ -166,6 +170,23 @@ describe('outbound listeners', () => {
     listener({ routeSpecifier: { case: 'routeConfig', value: { name: 'inline', virtualHosts: [{ name: 'v', domains: ['*'], routes: [{ match: { pathSpecifier: { case: 'prefix', value: '' } }, action: { case: 'route', value: { clusterSpecifier: { case: 'cluster', value: 'c' } } } }] }] } } });
     expect(clustersOf(listeners)).toEqual(['c']);
     expect([...xds.watchers.keys()]).toEqual(['Listener payments:8080']);
+  });
+
+  it('run what the application asks for before the filters of the configuration, which may name it themselves', () => {
+    const refuse = (details: string) => testFilter('weft.filters.http.adaptive_breaker', { decodeHeaders: () => ({ status: 503, body: '', details }) });
+    const own = refuse('own');
+    const { listeners, give, clusters } = setup({ ownFilters: () => [own] });
+    listeners.get('payments:8080');
+    clusters.states.set('a', 'ready');
+    const decided = (httpFilters: readonly HttpFilterConfig[]) => {
+      const { resource } = types.client.decode(clientListener());
+      give('Listener payments:8080', { ...resource, api: { ...resource.api!, httpFilters, route: { kind: 'inline', config: routesTo('a') } } });
+      const { routes, filters } = listeners.get('payments:8080').snapshot!;
+      const [head, info] = [requestHead('/a'), streamInfo()];
+      return filters.forRoute(routes.select(head, info)!)?.start({} as FilterHost).decode(head, info);
+    };
+    expect(decided([testFilter('later', { decodeHeaders: () => ({ status: 500, body: '', details: 'later' }) })])).toMatchObject({ details: 'own' });
+    expect(decided([refuse('configured')])).toMatchObject({ details: 'configured' });
   });
 
   it('keep the state of filters over updates, and close them at the end', () => {

@@ -229,9 +229,9 @@ spec: { hosts: [bare.test], location: MESH_INTERNAL, resolution: STATIC, ports: 
   - '@type': type.googleapis.com/envoy.config.listener.v3.Listener
     name: ${listener}
     address: { socket_address: { address: 127.0.0.1, port_value: ${targetPort} } }
-    filter_chains: [{ filters: [{ name: hcm, typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, route_config: { virtual_hosts: [{ name: r, domains: ['*'], routes: [{ match: { prefix: / }, non_forwarding_action: {} }] }] }, http_filters: [{ name: authz, typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config } }, { name: envoy.filters.http.router, typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } }] } }] }]
+    filter_chains: [{ filters: [{ name: hcm, typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, route_config: { virtual_hosts: [{ name: r, domains: ['*'], routes: [{ match: { prefix: / }, non_forwarding_action: {} }] }] }, http_filters: [{ name: authz, typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua } }, { name: envoy.filters.http.router, typed_config: { '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } }] } }] }]
 `);
-    await vi.waitFor(() => expect(target.runtime.xds.status().resources.find(({ name }) => name === listener)).toMatchObject({ state: 'nacked', error: expect.stringMatching(/http_filters\[0\].*no filter reads envoy\.extensions\.filters\.http\.header_to_metadata/) }), patience);
+    await vi.waitFor(() => expect(target.runtime.xds.status().resources.find(({ name }) => name === listener)).toMatchObject({ state: 'nacked', error: expect.stringMatching(/http_filters\[0\].*no filter reads envoy\.extensions\.filters\.http\.lua/) }), patience);
     await expect(plainRequest(`http://127.0.0.1:${targetPort}/`)).rejects.toThrow();
     expect(await outcome(caller)).toBe('200');
   });

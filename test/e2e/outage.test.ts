@@ -76,9 +76,9 @@ describe('a resource that a client cannot use', () => {
     mesh.config.write('raw.yaml', `resources:
   - '@type': type.googleapis.com/envoy.config.route.v3.RouteConfiguration
     name: outbound|80||target.default.svc.cluster.local
-    virtual_hosts: [{ name: x, domains: ['*'], routes: [{ match: { connect_matcher: {} }, route: { cluster: nowhere } }] }]
+    virtual_hosts: [{ name: x, domains: ['*'], routes: [{ match: { prefix: / }, filter_action: {} }] }]
 `);
-    await vi.waitFor(() => expect(caller.runtime.xds.status().resources.find(({ name, type }) => type === 'RouteConfiguration' && name.includes('|80|'))).toMatchObject({ state: 'nacked', error: expect.stringMatching(/virtual_hosts\[0\]\.routes\[0\]\.match/) }), patience);
+    await vi.waitFor(() => expect(caller.runtime.xds.status().resources.find(({ name, type }) => type === 'RouteConfiguration' && name.includes('|80|'))).toMatchObject({ state: 'nacked', error: expect.stringMatching(/virtual_hosts\[0\]\.routes\[0\]\.filter_action/) }), patience);
     expect(await seen(5)).toEqual(new Set(['a']));
     mesh.config.write('raw.yaml', '# nothing\n');
     await vi.waitFor(() => expect(caller.runtime.xds.status().resources.every(({ state }) => state === 'acked')).toBe(true), patience);

@@ -65,10 +65,10 @@ describe('weft validate', () => {
   });
 
   it('warns about a field that is not implemented, and about a kind it does not know, and exits 0', async () => {
-    const path = folder({ 'a.yaml': service, 'b.yaml': route('100').replace('  hosts:', '  tcp: [{ route: [{ destination: { host: payments.test } }] }]\n  hosts:'), 'c.yaml': 'apiVersion: example.com/v1\nkind: Stranger\nmetadata: { name: x }\n' });
+    const path = folder({ 'a.yaml': service, 'b.yaml': 'apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: payments }\nspec: { host: payments.test, trafficPolicy: { tunnel: { protocol: CONNECT, targetHost: a.test, targetPort: 443 } } }\n', 'c.yaml': 'apiVersion: example.com/v1\nkind: Stranger\nmetadata: { name: x }\n' });
     const { code, stderr } = await weft('validate', path);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^warning: .*VirtualService default\/payments: spec\.tcp: /m);
+    expect(stderr).toMatch(/^warning: .*DestinationRule default\/payments: spec\.trafficPolicy\.tunnel: /m);
     expect(stderr).toMatch(/^warning: .*Stranger/m);
   });
 

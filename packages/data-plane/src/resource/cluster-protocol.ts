@@ -1,12 +1,16 @@
 // Which HTTP is spoken to a cluster, and how long its connections live.
-import { HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptionsSchema as UpstreamOptionsSchema, type Cluster, type HttpProtocolOptions as UpstreamOptions } from '@weft/xds-api/cluster';
-import { Http2ProtocolOptionsSchema, HttpProtocolOptionsSchema, KeepaliveSettingsSchema, UpstreamHttpProtocolOptionsSchema, type Http2ProtocolOptions, type UpstreamHttpProtocolOptions, type HttpProtocolOptions } from '@weft/xds-api/core';
+import { HttpProtocolOptions_AutoHttpConfigSchema, HttpProtocolOptions_ExplicitHttpConfigSchema, HttpProtocolOptions_UseDownstreamHttpConfigSchema, HttpProtocolOptionsSchema as UpstreamOptionsSchema, type Cluster, type HttpProtocolOptions as UpstreamOptions } from '@weft/xds-api/cluster';
+import { Http1ProtocolOptionsSchema, Http2ProtocolOptionsSchema, HttpProtocolOptionsSchema, KeepaliveSettingsSchema, UpstreamHttpProtocolOptionsSchema, type Http2ProtocolOptions, type UpstreamHttpProtocolOptions, type HttpProtocolOptions } from '@weft/xds-api/core';
 import type { ClusterConfig } from './cluster-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { durationMs, unpack } from './value.js';
 
 const upstreamFields = knownFields(UpstreamOptionsSchema, ['common_http_protocol_options', 'upstream_http_protocol_options', 'explicit_http_config', 'use_downstream_protocol_config', 'auto_config']);
 const explicitFields = knownFields(HttpProtocolOptions_ExplicitHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options']);
+const autoFields = knownFields(HttpProtocolOptions_AutoHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options']);
+// Nobody comes to a process with HTTP/3, so the options for going on with it never count.
+const downstreamFields = knownFields(HttpProtocolOptions_UseDownstreamHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options'], ['http3_protocol_options']);
+const http1Fields = knownFields(Http1ProtocolOptionsSchema, [], ['allow_absolute_url', 'accept_http_10', 'default_host_for_http_10', 'header_key_format', 'enable_trailers', 'allow_chunked_length', 'override_stream_error_on_invalid_http_message', 'use_balsa_parser', 'allow_custom_methods']);
 const commonFields = knownFields(HttpProtocolOptionsSchema, ['idle_timeout', 'max_connection_duration', 'max_requests_per_connection'], ['max_headers_count']);
 const sniFields = knownFields(UpstreamHttpProtocolOptionsSchema, []);
 // There the name to send and to verify is the host's, which is known before any request.
@@ -48,13 +52,18 @@ function fromOptions(options: UpstreamOptions, cluster: Cluster, path: string, r
     case 'explicitHttpConfig': {
       report.check(explicitFields, chosen.value, join(path, 'explicit_http_config'));
       const { protocolConfig } = chosen.value;
+      if (protocolConfig.case === 'httpProtocolOptions') report.check(http1Fields, protocolConfig.value, join(path, 'explicit_http_config.http_protocol_options'));
       if (protocolConfig.case !== 'http2ProtocolOptions') return { protocol: 'http1', ...common };
       return { protocol: 'http2', ...decodeHttp2(protocolConfig.value, join(path, 'explicit_http_config.http2_protocol_options'), report), ...common };
     }
     // As the caller came to us: HTTP as HTTP/1.1; gRPC is HTTP/2 anyway.
     case 'useDownstreamProtocolConfig':
+      report.check(downstreamFields, chosen.value, join(path, 'use_downstream_protocol_config'));
+      if (chosen.value.httpProtocolOptions) report.check(http1Fields, chosen.value.httpProtocolOptions, join(path, 'use_downstream_protocol_config.http_protocol_options'));
       return { protocol: 'http1', ...decodeHttp2(chosen.value.http2ProtocolOptions, join(path, 'use_downstream_protocol_config.http2_protocol_options'), report), ...common };
     case 'autoConfig':
+      report.check(autoFields, chosen.value, join(path, 'auto_config'));
+      if (chosen.value.httpProtocolOptions) report.check(http1Fields, chosen.value.httpProtocolOptions, join(path, 'auto_config.http_protocol_options'));
       return { protocol: 'auto', ...decodeHttp2(chosen.value.http2ProtocolOptions, join(path, 'auto_config.http2_protocol_options'), report), ...common };
     default:
       report.add(path, 'one of explicit_http_config, use_downstream_protocol_config, auto_config is required');

@@ -2,7 +2,7 @@ import { fromBinary } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
 import { ProxyProtocolConfig_Version as Version } from '@weft/xds-api/core';
 import { TcpProxySchema } from '@weft/xds-api/http';
-import { ListenerSchema, ProxyProtocolSchema, type Listener } from '@weft/xds-api/listener';
+import { ListenerFilterSchema, ListenerSchema, ProxyProtocolSchema, type Listener } from '@weft/xds-api/listener';
 import type { Any } from '@weft/xds-api/protobuf/wkt';
 import type { ResourceType } from '../xds/resource-type.js';
 import { decodeFilterChain, decodeFilterChains } from './filter-chain.js';
@@ -21,6 +21,7 @@ const fields = knownFields(
   ['stat_prefix', 'per_connection_buffer_limit_bytes', 'drain_type', 'listener_filters_timeout', 'continue_on_listener_filters_timeout', 'socket_options', 'tcp_fast_open_queue_length', 'traffic_direction', 'connection_balance_config', 'reuse_port', 'enable_reuse_port', 'access_log', 'tcp_backlog_size', 'max_connections_to_accept_per_socket_event', 'enable_mptcp', 'ignore_global_conn_limit', 'bypass_overload_manager', 'freebind', 'bind_to_port'],
 );
 
+const listenerFilterFields = knownFields(ListenerFilterSchema, ['name', 'typed_config']);
 // TLVs would go into dynamic metadata, or to upstreams that a server has none of.
 const proxyFields = knownFields(ProxyProtocolSchema, ['allow_requests_without_proxy_protocol', 'disallowed_versions'], ['stat_prefix', 'pass_through_tlvs']);
 
@@ -90,8 +91,10 @@ function decodeServer(listener: Listener, filters: HttpFilterRegistry, providers
 
 function decodeListenerFilters({ listenerFilters }: Listener, report: Report): ListenerConfig['proxyProtocol'] {
   let proxyProtocol: ListenerConfig['proxyProtocol'];
-  listenerFilters.forEach(({ name, configType }, i) => {
+  listenerFilters.forEach((filter, i) => {
+    const { name, configType } = filter;
     const path = `listener_filters[${i}]`;
+    report.check(listenerFilterFields, filter, path);
     const any = configType.case === 'typedConfig' ? configType.value : undefined;
     if (name === 'envoy.filters.listener.proxy_protocol' || (any && typeNameOf(any) === ProxyProtocolSchema.typeName)) proxyProtocol = decodeProxyProtocol(any, `${path}.typed_config`, report);
     else if (!inspectors.has(name)) report.unsupported(path);

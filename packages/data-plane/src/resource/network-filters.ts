@@ -1,24 +1,29 @@
 // The filters of one filter chain: HTTP by an HttpConnectionManager, bytes by a tcp_proxy, before which RBAC may judge connections.
 import { HttpConnectionManagerSchema, TcpProxySchema } from '@weft/xds-api/http';
 import { RBACNetworkSchema } from '@weft/xds-api/filter-rbac';
-import type { Filter } from '@weft/xds-api/listener';
+import { FilterSchema, type Filter } from '@weft/xds-api/listener';
 import type { NetworkRbacConfig } from '../filter/network/rbac.js';
 import { decodeHttpConnectionManager } from './http-connection-manager.js';
 import type { HttpFilterRegistry, Side } from './http-filter.js';
 import type { HttpConnectionManagerConfig, TcpChainConfig } from './listener-config.js';
 import { decodeNetworkRbac } from './network-rbac.js';
-import type { Report } from './report.js';
+import { knownFields, type Report } from './report.js';
 import { decodeTcpProxy } from './tcp-proxy.js';
 import { typeNameOf, unpack } from './value.js';
 
 export type NetworkFilters = { http: HttpConnectionManagerConfig; tcp?: undefined } | { tcp: TcpChainConfig; http?: undefined };
 
+const fields = knownFields(FilterSchema, ['name', 'typed_config'], [], ['config_discovery']);
+
 export function decodeNetworkFilters(filters: readonly Filter[], side: Side, registry: HttpFilterRegistry, path: string, report: Report): NetworkFilters | undefined {
   const rbac: NetworkRbacConfig[] = [];
-  for (const [i, { name, configType }] of filters.entries()) {
+  for (const [i, filter] of filters.entries()) {
+    const { name, configType } = filter;
+    report.check(fields, filter, `${path}[${i}]`);
     const at = `${path}[${i}].typed_config`;
     if (configType.case !== 'typedConfig') {
-      report.add(at, 'is required');
+      if (configType.case) report.unsupported(`${path}[${i}].config_discovery`);
+      else report.add(at, 'is required');
       return undefined;
     }
     const any = configType.value;

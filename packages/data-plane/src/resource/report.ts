@@ -1,12 +1,15 @@
 // Collects what is wrong with one resource while it is decoded, and finds fields nobody reads.
 import { isFieldSet, type DescField, type DescMessage, type Message } from '@weft/xds-api/protobuf';
 import { DecodeError, type FieldProblem } from '../xds/resource-type.js';
+import { unknownFields } from './unknown-fields.js';
 
 // A NACK's text travels in a gRPC message: past this many problems the rest is counted, not spelled out.
 const longestList = 20;
 
 export class Report {
   readonly problems: FieldProblem[] = [];
+  /** Messages whose unknown fields have been looked for: decoders check a message, and then those within it. */
+  readonly #walked = new Set<object>();
 
   add(path: string, reason: string): void {
     this.problems.push({ path, reason });
@@ -16,15 +19,18 @@ export class Report {
     this.add(path, 'not supported');
   }
 
-  /** Every field of the message that is set, but neither read nor known to be harmless, is a problem. */
+  /** Every field of the message that is set, but neither read nor known to be harmless, is a problem; so are unknown ones, in the messages within it too. */
   check(fields: KnownFields, message: Message, path: string): void {
     for (const field of fields.rejected) {
       if (isFieldSet(message, field) && !isFalse(message, field)) this.unsupported(join(path, field.name));
     }
-    // Fields of a newer Envoy than our protos: what they ask for cannot even be named, so it must not be dropped silently.
-    for (const { no } of message.$unknown ?? []) {
-      if (!fields.unknown.includes(no)) this.add(join(path, `#${no}`), 'not supported (a field this version of Weft does not know)');
-    }
+    this.checkUnknown(message, path);
+  }
+
+  /** Fields of a newer Envoy than our protos: what they ask for cannot even be named, so it must not be dropped silently. */
+  checkUnknown(message: Message, path: string): void {
+    if (this.#walked.has(message)) return;
+    for (const { path: at, no } of unknownFields(message, path, this.#walked)) this.add(join(at, `#${no}`), 'not supported (a field this version of Weft does not know)');
   }
 
   /** Runs a parser of an extension; what it throws becomes a problem here. */
@@ -52,21 +58,19 @@ export const knownFieldLists: { readonly message: string; readonly reads: readon
 
 export interface KnownFields {
   readonly rejected: readonly DescField[];
-  readonly unknown: readonly number[];
 }
 
 /**
  * What a decoder makes of a message: the fields it reads, and those it leaves aside because they change nothing that an application or
- * an operator could rely on (statistics' names, tuning of buffers). All others are rejected where they are set. Proto names;
- * `#57` stands for a field of a newer Envoy.
+ * an operator could rely on (statistics' names, tuning of buffers). All others are rejected where they are set. Proto names.
  * `refuses`: those whose refusal the decoder words itself.
  */
 export function knownFields(schema: DescMessage, reads: readonly string[], ignores: readonly string[] = [], refuses: readonly string[] = []): KnownFields {
-  const names = new Set([...reads, ...ignores, ...refuses].filter((name) => !name.startsWith('#')));
+  const names = new Set([...reads, ...ignores, ...refuses]);
   const rejected = schema.fields.filter((field) => !names.delete(field.name));
   if (names.size > 0) throw new Error(`${schema.typeName} has no field ${[...names].join(', ')}`);
   knownFieldLists.push({ message: schema.typeName, reads, ignores, rejects: [...rejected.map(({ name }) => name), ...refuses] });
-  return { rejected, unknown: ignores.filter((name) => name.startsWith('#')).map((name) => Number(name.slice(1))) };
+  return { rejected };
 }
 
 export function join(path: string, name: string): string {

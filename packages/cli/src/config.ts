@@ -1,6 +1,6 @@
 // Loading configuration for one command: files in, model and problems out.
 import { existsSync } from 'node:fs';
-import { builtinKinds, ConfigPipeline, FileSource, MeshModel, type ConfigProblem } from '@weft/xds-server';
+import { builtinKinds, ConfigPipeline, FileSource, MeshModel, type ConfigKind, type ConfigProblem } from '@weft/xds-server';
 import { CliError, exitCode } from './cli-error.js';
 
 export interface LoadedConfig {
@@ -9,10 +9,10 @@ export interface LoadedConfig {
 }
 
 /** Reads all files and folders once. */
-export async function loadConfig(paths: readonly string[]): Promise<LoadedConfig> {
+export async function loadConfig(paths: readonly string[], kinds: readonly ConfigKind[] = builtinKinds): Promise<LoadedConfig> {
   requirePaths(paths);
   const model = new MeshModel();
-  const pipeline = new ConfigPipeline({ kinds: builtinKinds, model });
+  const pipeline = new ConfigPipeline({ kinds, model });
   const source = new FileSource(paths);
   try {
     await source.start(pipeline);

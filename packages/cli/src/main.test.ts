@@ -72,6 +72,38 @@ describe('weft validate', () => {
     expect(stderr).toMatch(/^warning: .*Stranger/m);
   });
 
+  it('warns of what the libraries would refuse of raw resources, at its place and in its spelling', async () => {
+    const path = folder({ 'raw.yaml': `resources:
+  - '@type': type.googleapis.com/envoy.config.route.v3.RouteConfiguration
+    name: r
+    virtualHosts:
+      - name: v
+        domains: ['*']
+        routes:
+          - match: { prefix: / }
+            route:
+              inline_cluster_specifier_plugin: { extension: { name: x } }
+          - match: { prefix: / }
+            name: strange
+            typedPerFilterConfig:
+              a.b: { '@type': type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, abort: { httpStatus: 7, percentage: { numerator: 1 } } }
+            route: { cluster: c }
+  - '@type': type.googleapis.com/envoy.config.cluster.v3.Cluster
+    name: c
+    type: EDS
+    eds_cluster_config: { eds_config: { ads: {} } }
+    filters: [{ name: x }]
+`});
+    const { code, stderr } = await weft('validate', path);
+    expect(code).toBe(0);
+    const lines = stderr.trim().split('\n').map((line) => line.replace(path, ''));
+    expect(lines).toEqual([
+      expect.stringMatching(/^warning: \/raw\.yaml:10:15 .*: resources\[0\]\.virtualHosts\[0\]\.routes\[0\]\.route\.inline_cluster_specifier_plugin: Weft's libraries would refuse it: not supported$/),
+      expect.stringMatching(/^warning: \/raw\.yaml:14:\d+ .*: resources\[0\]\.virtualHosts\[0\]\.routes\[1\]\.typedPerFilterConfig\["a\.b"\]\.abort\.httpStatus: Weft's libraries would refuse it: /),
+      expect.stringMatching(/^warning: \/raw\.yaml:20:5 .*: resources\[1\]\.filters: Weft's libraries would refuse it: not supported$/),
+    ]);
+  });
+
   it('exits 1 for a path that does not exist, with a hint', async () => {
     const { code, stderr } = await weft('validate', '/nowhere/at/all');
     expect(code).toBe(1);

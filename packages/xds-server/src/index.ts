@@ -2,7 +2,7 @@ export { ControlPlane, profiles, type ControlPlaneAddresses, type ControlPlaneOp
 export { AdminError, AdminServer, AdminText, type AdminHandler, type AdminRequest } from './admin/admin-server.js';
 export { builtinKinds } from './config/builtin.js';
 export type { ConfigKind, NormalizeContext } from './config/config-kind.js';
-export { describeObject, formatProblem, objectKey, type ConfigObject, type ConfigProblem, type ObjectMetadata, type Position } from './config/config-object.js';
+export { describeObject, formatProblem, objectKey, rawResourceKind, type ConfigObject, type ConfigProblem, type ObjectMetadata, type Position } from './config/config-object.js';
 export { ConfigPipeline, type ConfigPipelineOptions } from './config/config-pipeline.js';
 export type { DiscoveryService, GrpcService } from './discovery/ads-service.js';
 export type { ClientView, SubscribedResource, SyncStatus } from './discovery/client-view.js';

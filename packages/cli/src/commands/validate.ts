@@ -8,8 +8,8 @@ export function validateCommand(output: Output): Command {
     .description('check configuration files without running anything')
     .argument('<path...>', 'YAML files, or folders of them')
     .action(async (paths: string[]) => {
-      const [{ loadConfig }, { formatProblem }] = await Promise.all([import('../config.js'), import('@weft/xds-server')]);
-      const { problems } = await loadConfig(paths);
+      const [{ loadConfig }, { builtinKinds, formatProblem, rawResourceKind }, { checkedRawResource }] = await Promise.all([import('../config.js'), import('@weft/xds-server'), import('../checked-raw-resource.js')]);
+      const { problems } = await loadConfig(paths, builtinKinds.map((kind) => (kind.kind === rawResourceKind ? checkedRawResource(kind) : kind)));
       for (const problem of problems) output.stderr(`${formatProblem(problem)}\n`);
       const errors = problems.filter(({ severity }) => severity === 'error').length;
       if (errors > 0) throw new CliError(`${errors} ${errors === 1 ? 'error' : 'errors'}`);

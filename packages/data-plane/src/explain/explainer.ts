@@ -21,7 +21,7 @@ import { DnsCaches } from '../upstream/dns/dns-cache.js';
 import { ClusterManager } from '../upstream/cluster-manager.js';
 import { explainedClusters, noHost } from './explained-cluster.js';
 import { describePlan, describeRoute, inOrder, Recording, type Explanation } from './explanation.js';
-import { FixedResources, type ResourceSource } from './fixed-resources.js';
+import { anyProvider, FixedResources, type ResourceSource } from './fixed-resources.js';
 
 export interface ExplainRequest {
   /** `http://HOST:PORT/PATH?QUERY`; a `host` header takes the place of its host. */
@@ -296,12 +296,6 @@ function undisturbed(config: ClusterConfig): ClusterConfig {
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
 }
-
-const anyProvider = new (class extends Set<string> {
-  override has(): boolean {
-    return true;
-  }
-})();
 
 /** Bytes are chosen a host for when they are connected; all that is decided before is the cluster. */
 function explainTcp(tcp: OutboundTcpSnapshot, { protocol, hostname }: URL): Explanation {

@@ -9,6 +9,7 @@ import { MeshNames } from '../outbound/mesh-names.js';
 import { OutboundRequest } from '../outbound/outbound-stream.js';
 import type { ClusterConfig } from '../resource/cluster-config.js';
 import { makeDecoders } from '../resource/decoders.js';
+import { anyProvider } from '../resource/resource-check.js';
 import { endpointPolicy } from '../resource/endpoint-policy.js';
 import { isGrpc } from '../route/request-header.js';
 import { loadXxh64 } from '../route/xxh64.js';
@@ -21,7 +22,7 @@ import { DnsCaches } from '../upstream/dns/dns-cache.js';
 import { ClusterManager } from '../upstream/cluster-manager.js';
 import { explainedClusters, noHost } from './explained-cluster.js';
 import { describePlan, describeRoute, inOrder, Recording, type Explanation } from './explanation.js';
-import { anyProvider, FixedResources, type ResourceSource } from './fixed-resources.js';
+import { FixedResources, type ResourceSource } from './fixed-resources.js';
 
 export interface ExplainRequest {
   /** `http://HOST:PORT/PATH?QUERY`; a `host` header takes the place of its host. */

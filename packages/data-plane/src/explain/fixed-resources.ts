@@ -55,10 +55,3 @@ export class FixedResources implements XdsClient {
 
   close(): void {}
 }
-
-/** Where nobody's bootstrap is at hand, every certificate provider is there. */
-export const anyProvider = new (class extends Set<string> {
-  override has(): boolean {
-    return true;
-  }
-})();

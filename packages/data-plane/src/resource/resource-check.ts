@@ -1,10 +1,9 @@
 // What clients and servers would refuse of a resource, found by their own decoders: for looking at configuration before anybody gets it.
 import { fromBinary } from '@weft/xds-api/protobuf';
 import { ListenerSchema } from '@weft/xds-api/listener';
-import { endpointPolicy } from '../resource/endpoint-policy.js';
-import { makeDecoders } from '../resource/decoders.js';
+import { endpointPolicy } from './endpoint-policy.js';
+import { makeDecoders } from './decoders.js';
 import { DecodeError, type FieldProblem, type ResourceType } from '../xds/resource-type.js';
-import { anyProvider } from './fixed-resources.js';
 
 /** Problems of an encoded resource by field; none where it is of a type that is not decoded. A NACK names the same. */
 export function resourceChecker(): (typeUrl: string, value: Uint8Array) => readonly FieldProblem[] {
@@ -29,3 +28,10 @@ function problemsOf(type: ResourceType<unknown> | undefined, value: Uint8Array):
     return [{ path: '', reason: (error as Error).message }];
   }
 }
+
+/** Where nobody's bootstrap is at hand, every certificate provider is there. */
+export const anyProvider = new (class extends Set<string> {
+  override has(): boolean {
+    return true;
+  }
+})();

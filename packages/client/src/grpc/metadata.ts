@@ -10,11 +10,21 @@ export function metadataOf(headers: HeaderMap, options?: ReturnType<Metadata['ge
   const metadata = new grpc.Metadata(options);
   for (const [name, value] of headers) {
     if (name.startsWith(':') || name === 'host') continue;
-    if (!name.endsWith('-bin')) metadata.add(name, value);
+    if (!name.endsWith('-bin')) addText(metadata, name, value);
     // Several binary values may come joined by commas (gRPC over HTTP/2).
     else for (const part of value.split(',')) metadata.add(name, Buffer.from(part, 'base64'));
   }
   return metadata;
+}
+
+/** gRPC knows only visible ASCII, where edits of a head may have left more. grpc-js throws, into whatever made the attempt: a timer, or its own parser. */
+function addText(metadata: Metadata, name: string, value: string): void {
+  try {
+    metadata.add(name, value);
+  } catch {
+    // Nor every name of HTTP: that one cannot be sent at all.
+    if (/^[0-9a-z_.-]+$/.test(name)) metadata.add(name, value.replace(/[^\x20-\x7e]/g, '_'));
+  }
 }
 
 /**

@@ -31,6 +31,21 @@ export function compileFormatter(text: string, missing = ''): Formatter {
   };
 }
 
+// Tab, visible ASCII and what comes from the wire as latin1.
+const unsafe = /[^\t\x20-\x7e\x80-\xff]/;
+
+/**
+ * A formatter whose value goes into a head. Metadata and names of servers may hold any character: a line break must not become a header of its
+ * own, and no wire takes control characters. Text beyond latin1 goes as UTF-8, as from Envoy.
+ */
+export function compileHeaderFormatter(text: string): Formatter {
+  const format = compileFormatter(text);
+  return (head, info, response) => {
+    const value = format(head, info, response);
+    return unsafe.test(value) ? value.replace(/[^\x00-\xff]+/g, (beyond) => Buffer.from(beyond).toString('latin1')).replace(/[^\t\x20-\x7e\x80-\xff]/g, '_') : value;
+  };
+}
+
 const command = /%([A-Z][A-Z0-9_]*)(?:\(([^()]*)\))?(?::(\d+))?%/y;
 
 function parse(text: string): (string | Formatter)[] {

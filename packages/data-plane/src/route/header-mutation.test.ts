@@ -34,6 +34,13 @@ describe('header edits', () => {
     expect([...headers]).toEqual([['x', '4'], ['x', '1'], ['y', '2'], ['y', '3'], ['z', '6']]);
   });
 
+  it('never make more than one line of a value, and send as UTF-8 what latin1 has not', () => {
+    const head = requestHead('/', {});
+    const info = streamInfo({ metadata: new Map([['auth', { user: 'a\r\nx-admin: 1\u0000', name: 'é\u0142' }]]) as never, requestedServerName: 'a\nb' });
+    compileHeaderMutation(edits({ x: '%DYNAMIC_METADATA(auth:user)%', y: '%DYNAMIC_METADATA(auth:name)%', z: '%REQUESTED_SERVER_NAME%' }), 'request')!.applyToRequest(head, info);
+    expect([...head.headers]).toEqual([['x', 'a__x-admin: 1_'], ['y', `é${Buffer.from('\u0142').toString('latin1')}`], ['z', 'a_b']]);
+  });
+
   it('read the first value of a header that is there twice, and - where a response has no flag', () => {
     const config = edits({ y: '%REQ(x)%' });
     expect(edited(config, { x: ['1', '2'] }).headers.get('y')).toBe('1');

@@ -6,7 +6,7 @@ import type { RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import type { HeaderMap } from '../stream/header-map.js';
-import { compileFormatter, type Formatter } from './formatter.js';
+import { compileHeaderFormatter, type Formatter } from './formatter.js';
 
 type Action = HeaderMutationConfig['add'][number]['action'];
 
@@ -36,7 +36,7 @@ export function compileHeaderMutation(config: HeaderMutationConfig, of: 'request
   const remove = config.remove.map((name) => checkedName(name, 'remove', of));
   const additions: Addition[] = config.add.map(({ name, value, action, keepEmpty }) => ({
     name: checkedName(name, action, of),
-    value: compileFormatter(value),
+    value: compileHeaderFormatter(value),
     action,
     keepEmpty,
   }));

@@ -3,7 +3,7 @@ import type { ForwardActionConfig, RegexRewriteConfig, RouteMatchConfig } from '
 import { pathOnly, type RequestHead } from '../stream/request-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
 import type { Host } from '../upstream/host.js';
-import { compileFormatter } from './formatter.js';
+import { compileHeaderFormatter } from './formatter.js';
 import { compileRegexRewrite } from './regex.js';
 import { firstRequestHeader } from './request-header.js';
 import { compileUriTemplateRewrite } from './uri-template.js';
@@ -41,7 +41,7 @@ function compileReplacement(match: RouteMatchConfig['path'], regex: RegexRewrite
     return compileUriTemplateRewrite(match.value, template);
   }
   if (format === undefined) return undefined;
-  const formatter = compileFormatter(format);
+  const formatter = compileHeaderFormatter(format);
   // An empty path is none.
   return (path, head, info) => formatter(head, info) || path;
 }
@@ -74,7 +74,7 @@ export function compileRewrite(match: RouteMatchConfig['path'], action: ForwardA
 function compileHostRewrite({ hostRewrite }: ForwardActionConfig): ((head: RequestHead, info: StreamInfo) => string | undefined) | undefined {
   switch (hostRewrite?.kind) {
     case 'literal': return () => hostRewrite.value;
-    case 'format': return compileFormatter(hostRewrite.format);
+    case 'format': return compileHeaderFormatter(hostRewrite.format);
     case 'header': {
       const name = hostRewrite.header.toLowerCase();
       return (head) => firstRequestHeader(head, name);

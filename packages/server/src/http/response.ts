@@ -123,7 +123,19 @@ function countBody(request: IncomingMessage, state: Watched): void {
   };
 }
 
+/** Never throws: nobody would catch it, and it would be the end of the process. */
 export function sendReply(response: ServerResponse, reply: LocalReply, stream: InboundStream | undefined): void {
+  try {
+    writeReply(response, reply, stream);
+  } catch {
+    // A header that cannot be sent, of a filter.
+    if (response.headersSent) return void response.destroy();
+    for (const name of response.getHeaderNames()) response.removeHeader(name);
+    response.writeHead(500, { 'content-length': '0' }).end();
+  }
+}
+
+function writeReply(response: ServerResponse, reply: LocalReply, stream: InboundStream | undefined): void {
   if (stream?.info.protocol === 'grpc') {
     // Trailers-only: what a gRPC client understands.
     response.writeHead(200, { 'content-type': 'application/grpc', 'grpc-status': String(grpcStatusOf(reply)), 'grpc-message': grpcMessage(String(reply.body)) });

@@ -125,20 +125,25 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     if (!filters) return this.#forward(route);
     this.#filters = filters.start(this, recorder?.verdict);
     const result = this.#filters.decode(this.#head, this.info);
-    if (this.#completed) return;
+    if (this.#answered) return;
     if (result === undefined) return this.#forward(route);
     if (!(result instanceof Promise)) return this.#reply(result, 'filter');
     result.then(
       (reply) => {
-        if (this.#completed) return;
+        if (this.#answered) return;
         if (reply) this.#reply(reply, 'filter');
         else this.#forward(route);
       },
       (error: unknown) => {
         // A filter that breaks must not let the request through: it may have been the one to refuse it.
-        if (!this.#completed) this.#reply({ status: 500, body: 'filter failure', details: 'filter_failure', error: error as Error });
+        if (!this.#answered) this.#reply({ status: 500, body: 'filter failure', details: 'filter_failure', error: error as Error });
       },
     );
+  }
+
+  /** Over, or with an answer that is still on its way through filters: what was refused must not be sent for all that. */
+  get #answered(): boolean {
+    return this.#completed || this.#responseHead !== undefined;
   }
 
   // What filters ask of their request.
@@ -204,7 +209,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
       if (found instanceof Promise) {
         void found.then((cluster) => {
           this.#cluster = cluster;
-          if (!this.#completed) this.#forward(route);
+          if (!this.#answered) this.#forward(route);
         });
         return;
       }

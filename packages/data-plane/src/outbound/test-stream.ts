@@ -153,6 +153,10 @@ export interface TestStreamOptions {
   headers?: Record<string, string>;
   protocol?: 'http' | 'grpc';
   filters?: StreamFilters;
+  /** In place of `filters`: each request starts filters of its own. */
+  chain?: OutboundListenerSnapshot['filters'];
+  /** What the downstream does instead. */
+  model?: Partial<Downstream>;
   stream?: StreamOptions;
   hosts?: number;
   maxStreamDurationMs?: number;
@@ -175,7 +179,7 @@ export function testStream(options: TestStreamOptions = {}) {
   const cluster = new TestCluster(options.hosts);
   if (options.usesHash !== undefined) cluster.usesHash = options.usesHash;
   const mirror = new TestCluster(1);
-  const downstream = new TestDownstream({ whole: options.whole ?? true });
+  const downstream = Object.assign(new TestDownstream({ whole: options.whole ?? true }), options.model);
   const clock = new FakeClock();
   const ended: StreamInfo[] = [];
   const retryPolicy: RetryPolicyConfig | undefined = options.retryPolicy && {
@@ -193,7 +197,7 @@ export function testStream(options: TestStreamOptions = {}) {
     }],
   });
   const snapshot = {
-    name: 'payments:80', routes, filters: { forRoute: () => filters && { start: () => filters } } as unknown as OutboundListenerSnapshot['filters'],
+    name: 'payments:80', routes, filters: options.chain ?? { forRoute: () => filters && { start: () => filters } } as unknown as OutboundListenerSnapshot['filters'],
     clusters: new Map([['payments', cluster], ['mirror', mirror]]), maxStreamDurationMs: options.maxStreamDurationMs ?? 0, ...(options.dynamic && { dynamic: options.dynamic }), streamIdleTimeoutMs: options.streamIdleTimeoutMs ?? 0,
     ...(options.router && { router: { suppressEnvoyHeaders: false, respectExpectedTimeout: false, strictCheckHeaders: [], ...options.router } }),
   };

@@ -43,6 +43,8 @@ export class ServerStream implements InboundStream, FilterHost {
   readonly #durationTimer: { cancel(): void } | undefined;
   #route: SelectedRoute | undefined;
   #filters: StreamFilters | undefined;
+  /** Of a filter that ended the request before anybody could be told: what `decode` says. */
+  #early: LocalReply | undefined;
   #ended = false;
 
   constructor(options: InboundStreamOptions) {
@@ -78,8 +80,13 @@ export class ServerStream implements InboundStream, FilterHost {
     if (!filters) return this.#handle(route);
     this.#filters = filters.start(this);
     const result = this.#filters.decode(head, this.info);
-    if (result instanceof Promise) return result.then((reply) => (reply ? this.refuse(reply) : this.#handle(route)));
-    return result ? this.refuse(result) : this.#handle(route);
+    if (result instanceof Promise) return result.then((reply) => this.#decoded(reply, route));
+    return this.#decoded(result, route);
+  }
+
+  #decoded(reply: LocalReply | undefined, route: SelectedRoute): LocalReply | undefined {
+    if (this.#early) return this.#early;
+    return reply ? this.refuse(reply) : this.#handle(route);
   }
 
   // What filters ask of their request.
@@ -93,7 +100,10 @@ export class ServerStream implements InboundStream, FilterHost {
   }
 
   endWith(reply: LocalReply): void {
-    this.abort?.(this.refuse(reply));
+    if (this.#early || this.#ended) return;
+    const refused = this.refuse(reply);
+    if (this.abort) this.abort(refused);
+    else this.#early = refused;
   }
 
   responseFailed(error: Error): void {

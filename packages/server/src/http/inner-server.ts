@@ -88,6 +88,8 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, app: Se
     options.requests.end();
   });
   const settle = (reply: LocalReply | undefined) => {
+    // A filter may have ended it while others were asked.
+    if (socket.destroyed) return;
     const refused = reply ?? proceed(request, opened);
     if (!refused) return stream.run(() => void app.emit('upgrade', request, socket, head));
     refuse(socket, refused);

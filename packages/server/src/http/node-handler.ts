@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ConnectionInfo, Drain, FilterChainRuntime, FilterResult, InboundListener, InboundStream, LocalReply, RequestHead, RouterSpelling } from '@weft/data-plane/internal';
 import { applyHead, requestHead } from './request-head.js';
-import { holdBody, nodeBodies, openBody } from './request-intake.js';
+import { holdBody, isGone, nodeBodies, openBody } from './request-intake.js';
 import { sendReply, watchResponse } from './response.js';
 
 export interface NodeHandlerOptions {
@@ -30,7 +30,7 @@ export function handleRequest(request: IncomingMessage, response: ServerResponse
 
 function settle(request: IncomingMessage, response: ServerResponse, opened: OpenedStream, reply: LocalReply | undefined, next: () => void): void {
   // A filter may have ended it while others were asked.
-  if (response.destroyed || response.headersSent) return;
+  if (response.destroyed || response.headersSent || isGone(request)) return;
   const refused = reply ?? proceed(request, opened);
   if (refused) sendReply(response, refused, opened.stream);
   else opened.stream.run(next);

@@ -69,6 +69,8 @@ function take(request: Taken): Intake {
   const intake: Intake = { push: request.push as Push, held: [], heldBytes: 0, pipe: undefined };
   request[intakeOf] = intake;
   request.push = (chunk: unknown, encoding?: BufferEncoding) => {
+    // The stream of HTTP/2 is gone, and Node reads what is left of it away: without an end that would be an assertion that fails, and the process.
+    if (chunk === null && isGone(request)) return intake.push.call(request, null);
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : (chunk as Buffer | null);
     if (intake.pipe) return give(intake.pipe, bytes);
     intake.held.push(bytes);
@@ -85,6 +87,12 @@ function give(pipe: BodyPipe, chunk: Buffer | null): boolean {
 
 /** HTTP/1: reading by the request's own method would count as the application having read it. HTTP/2 begins to read there. */
 function more(request: IncomingMessage): void {
+  if (isGone(request)) return;
   if (request.httpVersionMajor >= 2) request._read(0);
   else if (!request.destroyed) request.socket.resume();
+}
+
+/** Whether nothing can be read from the request's stream any more, nor written to it: of HTTP/2, whose messages do not say so. */
+export function isGone(request: IncomingMessage): boolean {
+  return request.httpVersionMajor >= 2 && (request as unknown as Http2ServerRequest).stream.destroyed;
 }

@@ -1,5 +1,6 @@
 // Watches one response: its head passes the engine before it leaves, its bytes are counted, its end is reported once.
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Http2ServerRequest } from 'node:http2';
 import { grpcStatusOf, HeaderMap, type BodyPipe, type Drain, type InboundStream, type LocalReply, type OutgoingHeaders, type ResponseHead } from '@weft/data-plane/internal';
 import { grpcMessage } from '../grpc/grpc-message.js';
 import { diffHeaders } from './diff-headers.js';
@@ -108,11 +109,17 @@ function onClose(this: ServerResponse): void {
   state.stream = undefined;
   stream.abort = undefined;
   const { localReply, protocol } = stream.info;
-  const end = { status: this.headersSent ? this.statusCode : 0, cancelled: !this.writableFinished, bytesReceived: length === undefined ? received : Number(length), bytesSent: sent };
+  const end = { status: this.headersSent ? this.statusCode : 0, cancelled: wasCancelled(this, state), bytesReceived: length === undefined ? received : Number(length), bytesSent: sent };
   stream.end(localReply && protocol === 'grpc' ? { ...end, grpcStatus: grpcStatusOf(localReply) } : end);
   watch.requests.end();
   // A handler that waits for the rest of the body waits no longer. Not where nobody ever read: Node throws that away itself.
   if (state.refused && !state.request.readableEnded && !state.request.destroyed) state.request.destroy();
+}
+
+/** A response of HTTP/2 calls itself finished as soon as its stream is gone. */
+function wasCancelled(response: ServerResponse, { http2, request }: Watched): boolean {
+  if (!http2) return !response.writableFinished;
+  return !response.writableEnded || request.aborted || ((request as unknown as Http2ServerRequest).stream.rstCode ?? 0) !== 0;
 }
 
 function countBody(request: IncomingMessage, state: Watched): void {

@@ -50,8 +50,8 @@ export class AgentExchange implements Dispatcher.DispatchHandler {
     if (this.#over) return;
     const response = this.#response;
     if (status === 102) response.writeProcessing();
-    else if (status === 103 && headers['link'] !== undefined) response.writeEarlyHints(headers as Record<string, string | string[]>);
-    else if (status >= 200) response.writeHead(status, statusMessage || undefined, endToEnd(rawOf(controller.rawHeaders, headers)));
+    else if (status === 103 && headers['link'] !== undefined) earlyHints(response, headers);
+    else if (status >= 200) response.writeHead(status, reasonOf(statusMessage), endToEnd(rawOf(controller.rawHeaders, headers)));
   }
 
   onRequestUpgrade(controller: Dispatcher.DispatchController, status: number, headers: HeaderObject, upstream: Duplex): void {
@@ -89,6 +89,20 @@ export class AgentExchange implements Dispatcher.DispatchHandler {
     this.#over = true;
     this.#socket.peer.destroy(error);
   }
+}
+
+/** Node wants links in one form only. The answer must not fail with a hint that has another. */
+function earlyHints(response: ServerResponse, headers: HeaderObject): void {
+  try {
+    response.writeEarlyHints(headers as Record<string, string | string[]>);
+  } catch {
+    // Only a hint.
+  }
+}
+
+/** Clients ignore it (RFC 9112 §4); Node refuses to write what it reads there. */
+function reasonOf(text: string | undefined): string | undefined {
+  return text && !/[^\t\x20-\x7e\x80-\xff]/.test(text) ? text : undefined;
 }
 
 function endToEnd(raw: readonly string[]): string[] {

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, expect, test, vi } from 'vitest';
 import { HandMadeMesh, retryPolicy } from '../../test-support/hand-made-mesh.js';
@@ -133,6 +134,16 @@ test('100-continue, early hints and trailers pass', async () => {
   expect(await text(response)).toBe('body');
   expect(response.trailers).toEqual({ 'x-sum': '42' });
   expect(seen).toEqual(expect.arrayContaining(['continue', '103']));
+});
+
+test('an answer does not fail with what Node would not write: hints in another form, letters in the reason', async () => {
+  const answer = 'HTTP/1.1 103 Early Hints\r\nlink: garbage\r\n\r\nHTTP/1.1 200 F\u0001\u00efne\r\ncontent-length: 2\r\n\r\nok';
+  const raw = createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end(answer, 'latin1')));
+  await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => raw.close());
+  const { client } = mesh().add('payments', { ports: [(raw.address() as AddressInfo).port] });
+  const response = await send({ host: 'payments', agent: client.agent });
+  expect([response.statusCode, response.statusMessage, await text(response)]).toEqual([200, 'OK', 'ok']);
 });
 
 test('each request runs in the context it was made in, also on a connection that another one made', async () => {

@@ -72,6 +72,13 @@ describe('a tap', () => {
     expect(prometheusText(stats)).toContain('envoy_http_tap_rq_tapped 1');
   });
 
+  it('that streams keeps no more than its limit while it does not know whether it matches', async () => {
+    const match = { http_response_headers_match: header(':status', '404') };
+    exchange(configOf(match, { streaming: true, max_buffered_rx_bytes: 4 }), { status: 404, request: Array.from({ length: 100 }, () => 'abc') });
+    // Both heads, two chunks of the request, the response's.
+    expect((await written('s', 5)).map((document) => Object.keys(document['http_streamed_trace_segment'] as object)[1])).toEqual(['request_headers', 'request_body_chunk', 'request_body_chunk', 'response_headers', 'response_body_chunk']);
+  });
+
   it('writes pieces as they come where it streams, bytes as base64', async () => {
     exchange(configOf(any, { streaming: true, max_buffered_tx_bytes: 2 }, {}, { format: 'JSON_BODY_AS_BYTES' }), { trailers: { 'x-t': '3' } });
     const segments = (await written('s', 6)).map((one) => one['http_streamed_trace_segment'] as Record<string, unknown>);

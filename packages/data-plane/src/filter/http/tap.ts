@@ -90,6 +90,8 @@ class TapStream {
   readonly #messages: Record<Direction, Message> = { request: { trailers: [], chunks: [], length: 0 }, response: { trailers: [], chunks: [], length: 0 } };
   /** Segments of a streaming tap that does not match yet. */
   #waiting: Json[] | undefined = [];
+  /** It never will. */
+  #dropped = false;
 
   constructor(config: TapConfig, file: TapFile) {
     this.#config = config;
@@ -122,8 +124,9 @@ class TapStream {
     const { asString, streaming } = this.#config;
     return {
       data: (chunk) => {
-        if (streaming) this.#segment(`${direction}_body_chunk`, bodyJson(chunk.subarray(0, max), chunk.length > max, asString));
-        else if (message.length < max) message.chunks.push(chunk.slice(0, max - message.length));
+        // What waits for a decision is bounded as a buffered tap is.
+        if (streaming && (!this.#waiting || message.length < max)) this.#segment(`${direction}_body_chunk`, bodyJson(chunk.subarray(0, max), chunk.length > max, asString));
+        else if (!streaming && message.length < max) message.chunks.push(chunk.slice(0, max - message.length));
         message.length += chunk.length;
         return chunk;
       },
@@ -144,7 +147,7 @@ class TapStream {
   }
 
   #segment(name: string, value: Json): void {
-    if (!this.#config.streaming) return;
+    if (!this.#config.streaming || this.#dropped) return;
     const segment = { http_streamed_trace_segment: { trace_id: this.#file.id, [name]: value } };
     if (!this.#waiting) return this.#file.write(segment);
     this.#waiting.push(segment);
@@ -175,7 +178,13 @@ class TapStream {
 
   /** What a streaming tap has waited with. */
   #flush(over: boolean): void {
-    if (!this.#waiting || this.#matches(this.#config.predicate, over) !== true) return;
+    if (!this.#waiting || this.#dropped) return;
+    const matches = this.#matches(this.#config.predicate, over);
+    if (matches === false) {
+      this.#dropped = true;
+      this.#waiting = [];
+    }
+    if (matches !== true) return;
     for (const earlier of this.#waiting) this.#file.write(earlier);
     this.#waiting = undefined;
   }

@@ -125,4 +125,4 @@ it('refuses to allow what is no address', () => {
   for (const entry of ['example.com', '10.0.0.0/33', '10.0.0.0/x', '']) expect(() => forwardProxyGuard([entry])).toThrow('is not an address or a CIDR range');
 });
 
-it.each([['a.example', 'a.example:80'], ['A.example:8080', 'a.example:8080'], ['::1', '[::1]:80'], ['[::1]', '[::1]:80'], ['[::1]:9', '[::1]:9'], ['10.0.0.1', '10.0.0.1:80']])('%s is written %s', (authority, key) => expect(hostKeyOf(authority, 80)).toBe(key));
+it.each([['a.example', 'a.example:80'], ['A.example:8080', 'a.example:8080'], ['::1', '[::1]:80'], ['[::1]', '[::1]:80'], ['[::1]:9', '[::1]:9'], ['10.0.0.1', '10.0.0.1:80'], ['a.example:0', 'a.example:0:80'], ['a.example:65536', 'a.example:65536:80']])('%s is written %s', (authority, key) => expect(hostKeyOf(authority, 80)).toBe(key));

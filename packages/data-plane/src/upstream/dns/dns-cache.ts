@@ -219,7 +219,9 @@ export class DnsCaches {
 /** One spelling for a host and port. IPv6 addresses may come with and without brackets. */
 export function hostKeyOf(authority: string, defaultPort: number): string {
   const bare = isIP(authority) === 6 ? `[${authority}]` : authority;
-  const withPort = /:\d+$/.test(bare) && !/^\[[^\]]*$/.test(bare) ? bare : `${bare}:${defaultPort}`;
+  const port = Number(/:(\d+)$/.exec(bare)?.[1] ?? 0);
+  // What is no port is part of a name, which nobody has (Envoy); 0 would even be the path of a Unix socket where connections are made.
+  const withPort = port > 0 && port <= 65_535 && !/^\[[^\]]*$/.test(bare) ? bare : `${bare}:${defaultPort}`;
   return withPort.toLowerCase();
 }
 

@@ -42,7 +42,7 @@ export function compileHeaderFormatter(text: string): Formatter {
   const format = compileFormatter(text);
   return (head, info, response) => {
     const value = format(head, info, response);
-    return unsafe.test(value) ? value.replace(/[^\x00-\xff]+/g, (beyond) => Buffer.from(beyond).toString('latin1')).replace(/[^\t\x20-\x7e\x80-\xff]/g, '_') : value;
+    return unsafe.test(value) ? value.replace(/[\u0100-\uffff]+/g, (beyond) => Buffer.from(beyond).toString('latin1')).replace(/[^\t\x20-\x7e\x80-\xff]/g, '_') : value;
   };
 }
 

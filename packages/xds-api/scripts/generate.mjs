@@ -10,6 +10,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
+import { newerFields } from './newer-fields.mjs';
 
 const here = dirname(dirname(fileURLToPath(import.meta.url)));
 const root = dirname(dirname(here));
@@ -59,33 +60,16 @@ writeFileSync(
     name === 'FieldRules' ? line : `${line}\n  optional bool ignore_empty = 536870000;`,
   ),
 );
-// Fields of Envoy 1.40 that the shipped definitions, which are older, lack.
-const route = 'envoy/config/route/v3/route_components.proto';
-addTo(route, 'syntax = "proto3";', 'import "envoy/config/common/mutation_rules/v3/mutation_rules.proto"; import "envoy/type/matcher/v3/filter_state.proto"; import "envoy/config/core/v3/substitution_format_string.proto";');
-addTo(route, 'message RouteMatch {', 'repeated type.matcher.v3.FilterStateMatcher filter_state = 16; repeated CookieMatcher cookies = 17;');
-addTo(route, 'message RouteMatch {', 'message CookieMatcher { string name = 1; type.matcher.v3.StringMatcher string_match = 2; bool invert_match = 3; }', { before: true });
-addTo(route, '  message RequestMirrorPolicy {', 'repeated common.mutation_rules.v3.HeaderMutation request_headers_mutations = 7; string host_rewrite_literal = 8;');
-addTo(route, '  oneof host_rewrite_specifier {', 'string host_rewrite = 44;');
-addTo(route, 'message RouteAction {', 'string path_rewrite = 45;');
-addTo(route, '  oneof path_rewrite_specifier {', 'string path_rewrite = 10;');
-addTo(route, '  oneof random_value_specifier {', 'google.protobuf.BoolValue use_hash_policy = 5;');
-addTo(route, 'message DirectResponseAction {', 'core.v3.SubstitutionFormatString body_format = 3;');
-addTo(route, 'message VirtualHost {', 'repeated core.v3.TypedExtensionConfig route_specifiers = 26; google.protobuf.UInt64Value request_body_buffer_limit = 25;');
-addTo(route, 'message Route {', 'repeated core.v3.TypedExtensionConfig route_specifiers = 21; google.protobuf.UInt64Value request_body_buffer_limit = 20;');
-const compressor = 'envoy/extensions/filters/http/compressor/v3/compressor.proto';
-addTo(compressor, '  message ResponseDirectionConfig {', 'repeated uint32 uncompressible_response_codes = 4; bool status_header_enabled = 5; bool weaken_etag_on_compress = 6;');
-addTo(compressor, 'message CompressorOverrides {', 'config.core.v3.TypedExtensionConfig compressor_library = 2;');
-const localRateLimit = 'envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto';
-addTo(localRateLimit, 'syntax = "proto3";', 'import "envoy/config/route/v3/route_components.proto";');
-addTo(localRateLimit, 'message LocalRateLimit {', 'repeated config.route.v3.RateLimit rate_limits = 17; google.protobuf.UInt32Value max_dynamic_descriptors = 18;');
-addTo('envoy/extensions/filters/http/tap/v3/tap.proto', 'message Tap {', 'bool record_upstream_connection = 4;');
+for (const addition of newerFields) addTo(...addition);
 
 function addTo(file, line, text, { before = false } = {}) {
   const path = join(protos, file);
   const known = readFileSync(path, 'utf8').replaceAll('\r\n', '\n').split('\n');
   const at = known.indexOf(line);
   if (at === -1) throw new Error(`xds-api: ${file} has no line ${line}`);
-  known.splice(before ? at : at + 1, 0, text);
+  // An import may stand there by now.
+  const added = text.startsWith('import ') ? text.split(/(?<=;) /).filter((line) => !known.includes(line)).join(' ') : text;
+  known.splice(before ? at : at + 1, 0, added);
   writeFileSync(path, known.join('\n'));
 }
 

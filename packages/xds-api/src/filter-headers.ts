@@ -9,7 +9,7 @@ export {
   type HeaderMutationPerRoute,
   type Mutations,
 } from './gen/envoy/extensions/filters/http/header_mutation/v3/header_mutation_pb.js';
-export { HeaderMutationSchema, type HeaderMutation } from './gen/envoy/config/common/mutation_rules/v3/mutation_rules_pb.js';
+export { HeaderMutation_RemoveOnMatchSchema, HeaderMutationSchema, type HeaderMutation } from './gen/envoy/config/common/mutation_rules/v3/mutation_rules_pb.js';
 export { ConfigSchema as SetMetadataSchema, MetadataSchema as SetMetadata_MetadataSchema, type Config as SetMetadata } from './gen/envoy/extensions/filters/http/set_metadata/v3/set_metadata_pb.js';
 export {
   ConfigSchema as HeaderToMetadataSchema,

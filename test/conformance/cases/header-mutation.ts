@@ -49,4 +49,39 @@ export const headerMutationCases: readonly ConformanceCase[] = [
       { expect: { seen: { 'x-filter': undefined, 'x-route': undefined } } },
     ],
   },
+  {
+    name: 'edits the query, whose parameters are sorted',
+    protocols: ['http'],
+    filters: [mutation({
+      query_parameter_mutations: [
+        { append: { record: { key: 'm', value: 'v w&%REQ(x-v)%' } } }, { append: { record: { key: 'absent', value: 'é' }, action: 'ADD_IF_ABSENT' } }, { append: { record: { key: 'if', value: '1' }, action: 'OVERWRITE_IF_EXISTS' } },
+        { append: { record: { key: 'set', value: '1' }, action: 'OVERWRITE_IF_EXISTS_OR_ADD' } }, { append: { record: { key: 'empty', value: '%REQ(nope)%' } } }, { remove: 'gone' },
+      ],
+    })],
+    exchanges: [
+      { path: '/p?z=1&gone=1&a=/b:c&x', headers: { 'x-v': 'k=1' }, expect: { seenPath: '/p?a=/b:c&absent=%C3%A9&empty=&m=v%20w%26k%3D1&set=1&x=&z=1' } },
+      { path: '/p?if=5&if=6&set=7&set=8&m=0&absent=here&gone', expect: { seenPath: '/p?absent=here&empty=&if=1&m=0&m=v%20w%26&set=1' } },
+    ],
+  },
+  {
+    name: 'edits the query of each level; where nothing is left there is none',
+    protocols: ['http'],
+    filters: [mutation({ query_parameter_mutations: [{ remove: 'a' }] })],
+    routes: [{ typed_per_filter_config: perRoute({ query_parameter_mutations: [{ remove: 'b' }] }) }],
+    exchanges: [{ path: '/p?a=1&b=2', expect: { seenPath: '/p' } }, { path: '/p', expect: { seenPath: '/p' } }],
+  },
+  {
+    name: 'removes the headers whose names match',
+    filters: [mutation({ request_mutations: [{ remove_on_match: { key_matcher: { prefix: 'x-a' } } }, append('x-ab', 'new')], response_mutations: [{ remove_on_match: { key_matcher: { safe_regex: { regex: 'x-[0-9]+' } } } }] })],
+    exchanges: [{
+      headers: { 'x-a': '1', 'x-ab': '2', 'x-b': '3' }, answer: { headers: { 'x-1': 'a', 'x-one': 'b' } },
+      expect: { seen: { 'x-a': undefined, 'x-ab': 'new', 'x-b': '3' }, headers: { 'x-1': undefined, 'x-one': 'b' } },
+    }],
+  },
+  {
+    name: 'edits trailers where there are any',
+    protocols: ['grpc'],
+    filters: [mutation({ response_trailers_mutations: [append('x-trailer', '%REQ(x-v)%'), { remove: 'x-gone' }], request_trailers_mutations: [append('x-request-trailer', '1')] })],
+    exchanges: [{ headers: { 'x-v': 'yes' }, expect: { headers: { 'x-trailer': 'yes' } } }],
+  },
 ];

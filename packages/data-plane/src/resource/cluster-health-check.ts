@@ -11,7 +11,7 @@ const fields = knownFields(
   HealthCheckSchema,
   ['timeout', 'interval', 'initial_jitter', 'interval_jitter', 'interval_jitter_percent', 'unhealthy_threshold', 'healthy_threshold', 'alt_port', 'reuse_connection', 'http_health_check', 'tcp_health_check', 'grpc_health_check', 'no_traffic_interval', 'no_traffic_healthy_interval', 'unhealthy_interval', 'unhealthy_edge_interval', 'healthy_edge_interval', 'always_log_health_check_failures', 'always_log_health_check_success', 'tls_options', 'transport_socket_match_criteria'],
   // Events are lines of the process's log.
-  ['event_log_path'],
+  ['event_log_path', 'name'],
   ['custom_health_check', 'event_logger'],
 );
 const httpFields = knownFields(HealthCheck_HttpHealthCheckSchema, ['host', 'path', 'receive', 'response_buffer_size', 'request_headers_to_add', 'request_headers_to_remove', 'expected_statuses', 'retriable_statuses', 'codec_client_type', 'service_name_matcher', 'method']);

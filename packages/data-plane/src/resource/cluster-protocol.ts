@@ -10,13 +10,13 @@ const explicitFields = knownFields(HttpProtocolOptions_ExplicitHttpConfigSchema,
 const autoFields = knownFields(HttpProtocolOptions_AutoHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options']);
 // Nobody comes to a process with HTTP/3, so the options for going on with it never count.
 const downstreamFields = knownFields(HttpProtocolOptions_UseDownstreamHttpConfigSchema, ['http_protocol_options', 'http2_protocol_options'], ['http3_protocol_options']);
-const http1Fields = knownFields(Http1ProtocolOptionsSchema, [], ['allow_absolute_url', 'accept_http_10', 'default_host_for_http_10', 'header_key_format', 'enable_trailers', 'allow_chunked_length', 'override_stream_error_on_invalid_http_message', 'use_balsa_parser', 'allow_custom_methods']);
-const commonFields = knownFields(HttpProtocolOptionsSchema, ['idle_timeout', 'max_connection_duration', 'max_requests_per_connection'], ['max_headers_count']);
+const http1Fields = knownFields(Http1ProtocolOptionsSchema, [], ['allow_absolute_url', 'accept_http_10', 'default_host_for_http_10', 'header_key_format', 'enable_trailers', 'allow_chunked_length', 'override_stream_error_on_invalid_http_message', 'use_balsa_parser', 'allow_custom_methods', 'ignore_http_11_upgrade']);
+const commonFields = knownFields(HttpProtocolOptionsSchema, ['idle_timeout', 'max_connection_duration', 'max_requests_per_connection'], ['max_headers_count', 'max_response_headers_kb']);
 const sniFields = knownFields(UpstreamHttpProtocolOptionsSchema, []);
 // There the name to send and to verify is the host's, which is known before any request.
 const proxySniFields = knownFields(UpstreamHttpProtocolOptionsSchema, ['auto_sni', 'auto_san_validation']);
 // Windows, tables and limits of bad frames are Node's to choose; a keep-alive that is asked for would be missed.
-const http2Fields = knownFields(Http2ProtocolOptionsSchema, ['max_concurrent_streams', 'connection_keepalive'], ['hpack_table_size', 'initial_stream_window_size', 'initial_connection_window_size', 'allow_connect', 'allow_metadata', 'max_outbound_frames', 'max_outbound_control_frames', 'max_consecutive_inbound_frames_with_empty_payload', 'max_inbound_priority_frames_per_stream', 'max_inbound_window_update_frames_per_data_frame_sent', 'stream_error_on_invalid_http_messaging', 'override_stream_error_on_invalid_http_message', 'use_oghttp2_codec']);
+const http2Fields = knownFields(Http2ProtocolOptionsSchema, ['max_concurrent_streams', 'connection_keepalive'], ['hpack_table_size', 'initial_stream_window_size', 'initial_connection_window_size', 'allow_connect', 'allow_metadata', 'max_outbound_frames', 'max_outbound_control_frames', 'max_consecutive_inbound_frames_with_empty_payload', 'max_inbound_priority_frames_per_stream', 'max_inbound_window_update_frames_per_data_frame_sent', 'stream_error_on_invalid_http_messaging', 'override_stream_error_on_invalid_http_message', 'use_oghttp2_codec', 'max_metadata_size', 'enable_huffman_encoding', 'max_header_field_size_kb', 'disallow_obs_text', 'stream_reset_burst', 'stream_reset_rate']);
 // How pings are spread, which only spares a proxy that has thousands of connections.
 const keepAliveFields = knownFields(KeepaliveSettingsSchema, ['interval', 'timeout'], ['interval_jitter']);
 const extensionName = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';

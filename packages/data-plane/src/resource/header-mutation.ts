@@ -9,7 +9,7 @@ const valueFields = knownFields(HeaderValueSchema, ['key', 'value', 'raw_value']
 
 const token = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 // Envoy refuses pseudo-headers and Host here; the others are how a message is framed, and changing them would desynchronise it.
-const refused = new Set(['host', 'content-length', 'transfer-encoding', 'connection', 'upgrade', 'te']);
+export const framingHeaders: ReadonlySet<string> = new Set(['host', 'content-length', 'transfer-encoding', 'connection', 'upgrade', 'te']);
 
 export interface HeaderMutationFields {
   readonly requestHeadersToAdd: readonly HeaderValueOption[];
@@ -73,6 +73,6 @@ function action(append: boolean | undefined, appendAction: Action, path: string,
 export function checkedName(name: string, path: string, report: Report): string {
   const lower = name.toLowerCase();
   if (!token.test(name)) report.add(path, `${JSON.stringify(name)} is not a header that can be changed`);
-  else if (refused.has(lower)) report.add(path, `${lower} must not be changed`);
+  else if (framingHeaders.has(lower)) report.add(path, `${lower} must not be changed`);
   return lower;
 }

@@ -18,7 +18,7 @@ import { filterMetadata, servicesOf, typeNameOf, unpack, workloadOf } from './va
 const fields = knownFields(
   ListenerSchema,
   ['name', 'address', 'filter_chains', 'default_filter_chain', 'metadata', 'listener_filters', 'api_listener'],
-  ['stat_prefix', 'per_connection_buffer_limit_bytes', 'drain_type', 'listener_filters_timeout', 'continue_on_listener_filters_timeout', 'socket_options', 'tcp_fast_open_queue_length', 'traffic_direction', 'connection_balance_config', 'reuse_port', 'enable_reuse_port', 'access_log', 'tcp_backlog_size', 'max_connections_to_accept_per_socket_event', 'enable_mptcp', 'ignore_global_conn_limit', 'bypass_overload_manager', 'freebind', 'bind_to_port'],
+  ['stat_prefix', 'per_connection_buffer_limit_bytes', 'drain_type', 'listener_filters_timeout', 'continue_on_listener_filters_timeout', 'socket_options', 'tcp_fast_open_queue_length', 'traffic_direction', 'connection_balance_config', 'reuse_port', 'enable_reuse_port', 'access_log', 'tcp_backlog_size', 'max_connections_to_accept_per_socket_event', 'enable_mptcp', 'ignore_global_conn_limit', 'bypass_overload_manager', 'freebind', 'bind_to_port', 'tcp_keepalive', 'per_connection_buffer_high_watermark_timeout'],
 );
 
 const listenerFilterFields = knownFields(ListenerFilterSchema, ['name', 'typed_config']);

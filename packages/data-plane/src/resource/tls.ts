@@ -26,10 +26,10 @@ import { typeNameOf, unpack } from './value.js';
 
 // Session keys are never kept: resumption would skip the peer's verification (security.md 4.1).
 const upstreamFields = knownFields(UpstreamTlsContextSchema, ['common_tls_context', 'sni'], ['max_session_keys', 'enforce_rsa_key_usage']);
-const downstreamFields = knownFields(DownstreamTlsContextSchema, ['common_tls_context', 'require_client_certificate'], ['disable_stateless_session_resumption', 'disable_stateful_session_resumption', 'session_timeout', 'full_scan_certs_on_sni_mismatch']);
+const downstreamFields = knownFields(DownstreamTlsContextSchema, ['common_tls_context', 'require_client_certificate'], ['disable_stateless_session_resumption', 'disable_stateful_session_resumption', 'session_timeout', 'full_scan_certs_on_sni_mismatch', 'prefer_client_ciphers']);
 const commonFields = knownFields(CommonTlsContextSchema, ['tls_params', 'tls_certificates', 'tls_certificate_provider_instance', 'validation_context', 'combined_validation_context', 'alpn_protocols']);
 const combinedFields = knownFields(CommonTlsContext_CombinedCertificateValidationContextSchema, ['default_validation_context']);
-const validationFields = knownFields(CertificateValidationContextSchema, ['trusted_ca', 'ca_certificate_provider_instance', 'match_subject_alt_names', 'match_typed_subject_alt_names'], ['watched_directory']);
+const validationFields = knownFields(CertificateValidationContextSchema, ['trusted_ca', 'ca_certificate_provider_instance', 'match_subject_alt_names', 'match_typed_subject_alt_names'], ['watched_directory', 'suppress_client_ca_list']);
 const certificateFields = knownFields(TlsCertificateSchema, ['certificate_chain', 'private_key'], ['watched_directory']);
 const parameterFields = knownFields(TlsParametersSchema, ['tls_minimum_protocol_version', 'tls_maximum_protocol_version'], ['cipher_suites']);
 const proxyFields = knownFields(ProxyProtocolUpstreamTransportSchema, ['config', 'transport_socket']);

@@ -21,7 +21,7 @@ export interface HeaderToMetadataConfig {
 
 const filterName = 'envoy.filters.http.header_to_metadata';
 const longestValue = 8192;
-const fields = knownFields(HeaderToMetadataSchema, ['request_rules', 'response_rules']);
+const fields = knownFields(HeaderToMetadataSchema, ['request_rules', 'response_rules'], ['stat_prefix']);
 const ruleFields = knownFields(Config_RuleSchema, ['header', 'cookie', 'on_header_present', 'on_header_missing', 'remove']);
 const pairFields = knownFields(Config_KeyValuePairSchema, ['metadata_namespace', 'key', 'value', 'regex_value_rewrite', 'type', 'encode']);
 

@@ -18,7 +18,7 @@ const fields = knownFields(
   RouterSchema,
   ['suppress_envoy_headers', 'respect_expected_rq_timeout', 'strict_check_headers'],
   // Statistics, spans and logs of a proxy; the mesh has its own.
-  ['dynamic_stats', 'start_child_span', 'upstream_log', 'upstream_log_options', 'suppress_grpc_request_failure_code_stats'],
+  ['dynamic_stats', 'start_child_span', 'upstream_log', 'upstream_log_options', 'suppress_grpc_request_failure_code_stats', 'reject_connect_request_early_data'],
 );
 
 /** The terminal filter: stands for forwarding (clients) or the handler (servers), which the engines do themselves. */

@@ -21,6 +21,8 @@ const sections = text.split(/^## /m).slice(1).map((section) => {
 const beside: readonly [RegExp, Data][] = [
   [/consistentHash\.(ringHash|maglev|minimumRingSize)/, { 'spec.trafficPolicy.loadBalancer.consistentHash.httpHeaderName': 'x' }],
   [/httpCookie\.(?!name)/, { 'spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.name': 'c' }],
+  [/httpCookie\.attributes/, { 'spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.ttl': '1h' }],
+  [/loadBalancer\.peakEwma/, { 'spec.trafficPolicy.loadBalancer.simple': 'PEAK_EWMA' }],
   [/warmup\.(minimumPercent|aggression)/, { 'spec.trafficPolicy.loadBalancer.warmup.duration': '10s' }],
   [/tls\.(clientCertificate|privateKey)/, { 'spec.trafficPolicy.tls': { mode: 'MUTUAL', clientCertificate: '/a', privateKey: '/b' } }],
   [/tls\.(caCertificates|subjectAltNames|sni|insecureSkipVerify|credentialName|caCrl)/, { 'spec.trafficPolicy.tls.mode': 'SIMPLE' }],

@@ -5,7 +5,7 @@ import type { Service, ServicePort } from '../model/service.js';
 import type { GenerateContext, ProfileName } from './generator.js';
 import { parseOutboundName, type OutboundName } from './name.js';
 import { hasCluster, visibleService } from './outbound-target.js';
-import { effectivePolicy, trafficPolicyRule, type EffectivePolicy } from './traffic-policy.js';
+import { effectivePolicy, type EffectivePolicy } from './traffic-policy.js';
 
 export interface ClusterTarget {
   clusterName: string;
@@ -24,7 +24,7 @@ export function clusterTarget(context: GenerateContext, profile: ProfileName, cl
     context.warn(`${service.origin}: resolution ${service.resolution} of ${service.host} makes no cluster`);
     return undefined;
   }
-  const policy = effectivePolicy(trafficPolicyRule(context, service), name.subset, port.number);
+  const policy = effectivePolicy(context, service, name.subset, port.number);
   if (name.subset !== '' && policy.subset === undefined) {
     context.warn(`${policy.rule?.origin ?? service.origin}: no subset ${name.subset} of ${service.host}: its requests fail with 503`);
     // gRPC holds a whole update back for 15 s while any cluster of it is missing; an empty one fails only its own calls.

@@ -59,15 +59,27 @@ describe('clusters', () => {
     const peak = make('cluster', [rule({ loadBalancer: { simple: 'peak-ewma' } })]);
     expect(peak.config.loadBalancingPolicy.policies.map((policy: Json) => policy.typedExtensionConfig.typedConfig['@type'])).toEqual(['type.googleapis.com/weft.load_balancing.v1.PeakEwma']);
     expect(peak.context.warnings).toEqual([]);
-    const warm = make('cluster', [rule({ loadBalancer: { simple: 'round-robin', warmupMs: 30_000 } })]);
+    const warm = make('cluster', [rule({ loadBalancer: { simple: 'round-robin', warmup: { durationMs: 30_000 } } })]);
     expect(warm.config.roundRobinLbConfig).toEqual({ slowStartConfig: { slowStartWindow: '30s' } });
     expect(warm.context.warnings).toEqual([]);
+    const tuned = make('cluster', [rule({ loadBalancer: { simple: 'default', warmup: { durationMs: 1000, minimumPercent: 25, aggression: 2 } } })]);
+    expect(tuned.config.leastRequestLbConfig.slowStartConfig).toMatchObject({ minWeightPercent: { value: 25 }, aggression: { defaultValue: 2 } });
+    const penal = make('cluster', [rule({ loadBalancer: { simple: 'peak-ewma', peakEwma: { decayMs: 5000, failurePenaltyMs: 1000 } } })]);
+    expect(penal.config.loadBalancingPolicy.policies[0].typedExtensionConfig.typedConfig).toMatchObject({ decayTime: '5s', failurePenalty: '1s' });
   });
 
   it('hash consistently', () => {
     const hash = (consistentHash: object) => make('cluster', [rule({ loadBalancer: { simple: 'default', consistentHash } })]).config;
     expect(hash({ header: 'x' })).toMatchObject({ lbPolicy: 'RING_HASH', ringHashLbConfig: { minimumRingSize: '1024' } });
     expect(hash({ header: 'x', maglev: { tableSize: 251 } })).toMatchObject({ lbPolicy: 'MAGLEV', maglevLbConfig: { tableSize: '251' } });
+  });
+
+  it('hash client addresses where the Service has their affinity, unless a rule balances', () => {
+    const sticky = service('shop', { ports: shop.ports, sessionAffinity: 'client-ip' });
+    expect(make('cluster', [sticky]).config.lbPolicy).toBe('RING_HASH');
+    expect(make('cluster', [sticky, rule({ loadBalancer: { simple: 'round-robin' } })]).config.lbPolicy).toBeUndefined();
+    const route = (profile: typeof weftProfile) => generateJson(profile, 'route', named(), contextOf([sticky])).virtualHosts[0].routes[0].route;
+    expect(route(weftProfile).hashPolicy).toEqual([{ connectionProperties: { sourceIp: true } }]);
   });
 
   it('eject at least one host, and never panic unless asked', () => {
@@ -177,6 +189,24 @@ describe('endpoints', () => {
     const near = [instance('a', '10.0.0.1', { labels: { app: 'shop', rack: '1', row: '1' } }), instance('b', '10.0.0.2', { labels: { app: 'shop', rack: '1', row: '2' } }), instance('c', '10.0.0.3', { labels: { app: 'shop', rack: '2', row: '1' } })];
     const policy = rule({ ...outliers, loadBalancer: { simple: 'default', locality: { enabled: true, distribute: [], failover: [], failoverPriority: ['rack', 'row=1'] } } });
     expect(priorities(make('endpoint', [...near, policy], named(), client(at(''), { rack: '1' })).config)).toEqual([[0, '1'], [1, '2'], [2, '3']]);
+  });
+
+  it('by label do not look at places, unless `failover` asks for that too', () => {
+    const far = [instance('a', '10.0.0.1', { locality: at('us') }), instance('b', '10.0.0.2', { labels: { app: 'shop', rack: '2' }, locality: at('eu') }), instance('c', '10.0.0.3', { labels: { app: 'shop', rack: '1' }, locality: at('eu') }), instance('d', '10.0.0.4', { labels: { app: 'shop', rack: '1' }, locality: at('us') })];
+    const policy = (failover: { from: string; to: string }[]) => rule({ ...outliers, loadBalancer: { simple: 'default', locality: { enabled: true, distribute: [], failover, failoverPriority: ['rack'] } } });
+    const eu = client(at('eu'), { rack: '1' });
+    expect(priorities(make('endpoint', [...far, policy([])], named(), eu).config)).toEqual([[0, '3'], [0, '4'], [1, '2'], [1, '1']]);
+    expect(priorities(make('endpoint', [...far, policy([{ from: 'eu', to: 'us' }])], named(), eu).config)).toEqual([[0, '3'], [1, '4'], [2, '2'], [3, '1']]);
+  });
+
+  it('near come first where the Service prefers them, without outlier detection, unless a rule says otherwise', () => {
+    const prefers = (trafficDistribution: 'close' | 'same-zone') => service('shop', { ports: shop.ports, trafficDistribution });
+    const eu = client(at('eu', 'eu-1', 'a'));
+    const places = [instance('a', '10.0.0.1', { locality: at('eu', 'eu-1', 'a') }), instance('b', '10.0.0.2', { locality: at('eu', 'eu-1', 'b') }), instance('c', '10.0.0.3', { locality: at('eu', 'eu-2') }), instance('d', '10.0.0.4', { locality: at('us') })];
+    expect(priorities(make('endpoint', [prefers('close'), ...places], named(), eu).config)).toEqual([[0, '1'], [1, '2'], [2, '3'], [3, '4']]);
+    expect(priorities(make('endpoint', [prefers('same-zone'), ...places], named(), eu).config)).toEqual([[0, '1'], [0, '2'], [1, '3'], [2, '4']]);
+    const off = rule({ loadBalancer: { simple: 'default', locality: { enabled: false, distribute: [], failover: [], failoverPriority: [] } } });
+    expect(priorities(make('endpoint', [prefers('close'), ...places, off], named(), eu).config).map(([priority]: [number]) => priority)).toEqual([0, 0, 0, 0]);
   });
 
   it('are shared out by place, without outlier detection too', () => {

@@ -5,7 +5,7 @@ import type { LoadBalancer } from '../model/traffic-policy.js';
 import type { GenerateContext, ProfileName } from './generator.js';
 import { duration, type Init } from './message.js';
 import { visibleService } from './outbound-target.js';
-import { effectivePolicy, trafficPolicyRule } from './traffic-policy.js';
+import { effectivePolicy } from './traffic-policy.js';
 
 type HashPolicyInit = Init<typeof RouteAction_HashPolicySchema>;
 type ConsistentHash = NonNullable<LoadBalancer['consistentHash']>;
@@ -36,14 +36,14 @@ export function hashPolicies(
 export function consistentHash(context: GenerateContext, destination: Destination, dialledPort: number): ConsistentHash | undefined {
   const service = visibleService(context, destination.host);
   if (service === undefined) return undefined;
-  return effectivePolicy(trafficPolicyRule(context, service), destination.subset, destination.port ?? dialledPort).loadBalancer?.consistentHash;
+  return effectivePolicy(context, service, destination.subset, destination.port ?? dialledPort).loadBalancer?.consistentHash;
 }
 
 function hashPolicy({ header, cookie, sourceIp, queryParameter }: ConsistentHash): HashPolicyInit | undefined {
   if (header !== undefined) return { policySpecifier: { case: 'header', value: { headerName: header } } };
   if (cookie) {
-    const { name, path, ttlMs } = cookie;
-    return { policySpecifier: { case: 'cookie', value: { name, path, ...(ttlMs === undefined ? {} : { ttl: duration(ttlMs) }) } } };
+    const { name, path, ttlMs, attributes } = cookie;
+    return { policySpecifier: { case: 'cookie', value: { name, path, ...(ttlMs === undefined ? {} : { ttl: duration(ttlMs) }), attributes: attributes.map((attribute) => ({ ...attribute })) } } };
   }
   if (sourceIp) return { policySpecifier: { case: 'connectionProperties', value: { sourceIp: true } } };
   if (queryParameter !== undefined) return { policySpecifier: { case: 'queryParameter', value: { name: queryParameter } } };

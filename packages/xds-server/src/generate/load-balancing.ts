@@ -14,8 +14,8 @@ export function loadBalancing(context: GenerateContext, profile: ProfileName, lo
   if (loadBalancer?.simple === 'passthrough' && !loadBalancer.consistentHash) warn('loadBalancer.simple PASSTHROUGH: the client has no original destination; its default policy is used');
   if (profile === 'grpc') return grpcPolicy(context, loadBalancer, warn);
   if (loadBalancer?.simple === 'peak-ewma' && !loadBalancer.consistentHash) {
-    if (loadBalancer.warmupMs) warn('loadBalancer.warmup: has no effect with PEAK_EWMA, which gives new endpoints little until they have answered');
-    if (profile === 'weft') return { lbPolicy: LbPolicy.LEAST_REQUEST, loadBalancingPolicy: { policies: [policy(extension('weft.load_balancing_policies.peak_ewma', PeakEwmaSchema, {}))] } };
+    if (loadBalancer.warmup) warn('loadBalancer.warmup: has no effect with PEAK_EWMA, which gives new endpoints little until they have answered');
+    if (profile === 'weft') return { lbPolicy: LbPolicy.LEAST_REQUEST, loadBalancingPolicy: { policies: [policy(peakEwma(loadBalancer.peakEwma))] } };
     warn('loadBalancer.simple PEAK_EWMA: only Weft clients have it; others use LEAST_REQUEST');
   }
   return clusterPolicy(loadBalancer);
@@ -25,7 +25,7 @@ function clusterPolicy(loadBalancer: LoadBalancer | undefined): LoadBalancingFie
   const hash = loadBalancer?.consistentHash;
   if (hash?.maglev) return { lbPolicy: LbPolicy.MAGLEV, lbConfig: { case: 'maglevLbConfig', value: { tableSize: BigInt(hash.maglev.tableSize) } } };
   if (hash) return { lbPolicy: LbPolicy.RING_HASH, lbConfig: { case: 'ringHashLbConfig', value: { minimumRingSize: BigInt(hash.ring?.minimumSize ?? minimumRingSize), hashFunction: ClusterHash.XX_HASH } } };
-  const warmup = loadBalancer?.warmupMs ? { slowStartConfig: { slowStartWindow: duration(loadBalancer.warmupMs) } } : undefined;
+  const warmup = slowStart(loadBalancer?.warmup);
   switch (loadBalancer?.simple) {
     case 'random':
       return { lbPolicy: LbPolicy.RANDOM };
@@ -34,6 +34,27 @@ function clusterPolicy(loadBalancer: LoadBalancer | undefined): LoadBalancingFie
     default:
       return { lbPolicy: LbPolicy.LEAST_REQUEST, ...(warmup && { lbConfig: { case: 'leastRequestLbConfig', value: warmup } }) };
   }
+}
+
+function peakEwma({ decayMs, defaultRttMs, failurePenaltyMs }: LoadBalancer['peakEwma'] = {}) {
+  return extension('weft.load_balancing_policies.peak_ewma', PeakEwmaSchema, {
+    ...(decayMs !== undefined && { decayTime: duration(decayMs) }),
+    ...(defaultRttMs !== undefined && { defaultRtt: duration(defaultRttMs) }),
+    ...(failurePenaltyMs !== undefined && { failurePenalty: duration(failurePenaltyMs) }),
+  });
+}
+
+function slowStart(warmup: LoadBalancer['warmup']) {
+  if (!warmup?.durationMs) return undefined;
+  const { durationMs, minimumPercent, aggression } = warmup;
+  return {
+    slowStartConfig: {
+      slowStartWindow: duration(durationMs),
+      ...(minimumPercent !== undefined && { minWeightPercent: { value: minimumPercent } }),
+      // Envoy demands a key under which its operator could override the number at run time.
+      ...(aggression !== undefined && { aggression: { defaultValue: aggression, runtimeKey: 'upstream.slow_start.aggression' } }),
+    },
+  };
 }
 
 /**
@@ -46,7 +67,7 @@ function grpcPolicy({ node }: GenerateContext, loadBalancer: LoadBalancer | unde
     policy(extension('envoy.load_balancing_policies.wrr_locality', WrrLocalitySchema, { endpointPickingPolicy: { policies: children } }));
   const result = (...policies: ReturnType<typeof policy>[]): LoadBalancingFields => ({ lbPolicy: LbPolicy.ROUND_ROBIN, loadBalancingPolicy: { policies } });
 
-  if (loadBalancer?.warmupMs) warn('loadBalancer.warmup: gRPC clients have no slow start');
+  if (loadBalancer?.warmup) warn('loadBalancer.warmup: gRPC clients have no slow start');
   if (loadBalancer?.simple === 'peak-ewma') warn('loadBalancer.simple PEAK_EWMA: only Weft clients have it; gRPC clients use LEAST_REQUEST where they have it, else round robin');
   const hash = loadBalancer?.consistentHash;
   if (hash) {

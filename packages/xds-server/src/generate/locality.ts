@@ -25,11 +25,15 @@ export function localityGroups<E extends Weighted>(context: GenerateContext, pol
   const setting = policy.loadBalancer?.locality;
   if (setting?.enabled === false) return group(endpoints, () => 0);
   if (setting && setting.distribute.length > 0) return distribute(context, setting.distribute, group(endpoints, () => 0));
+  const forced = setting === undefined ? policy.nearFirst : undefined;
+  if (forced) return group(endpoints, ({ workload }) => labelPriority(context, forced, workload));
   // Without outlier detection nothing would ever fail over to a lower priority.
   if (policy.outlierDetection === undefined) return group(endpoints, () => 0);
   const failover = setting?.failover ?? [];
   const labels = setting?.failoverPriority ?? [];
-  return group(endpoints, ({ workload }) => labelPriority(context, labels, workload) * 5 + localityPriority(context.node.locality, failover, workload.locality));
+  // Labels alone decide where they are given; places count beside them only where `failover` asks for it.
+  const byPlace = labels.length === 0 || failover.length > 0;
+  return group(endpoints, ({ workload }) => labelPriority(context, labels, workload) * 5 + (byPlace ? localityPriority(context.node.locality, failover, workload.locality) : 0));
 }
 
 /** 0 same sub-zone, 1 zone, 2 region, 3 another region, 4 another region than the one `failover` names for ours. */
@@ -74,7 +78,7 @@ function distribute<E extends Weighted>({ node }: GenerateContext, rules: Locali
       if (share > 0) shared.push({ ...entry, weight: Math.ceil((entry.weight * share) / total) });
     }
   }
-  return shared.sort(byPlace);
+  return shared.sort(placeOrder);
 }
 
 /** How many parts of a place a pattern names. */
@@ -101,10 +105,10 @@ function group<E extends Weighted>(endpoints: readonly E[], priorityOf: (endpoin
   }
   // Clients refuse a gap between priorities.
   const priorities = [...new Set([...groups.values()].map(({ priority }) => priority))].sort((a, b) => a - b);
-  return [...groups.values()].map((entry) => ({ ...entry, priority: priorities.indexOf(entry.priority) })).sort(byPlace);
+  return [...groups.values()].map((entry) => ({ ...entry, priority: priorities.indexOf(entry.priority) })).sort(placeOrder);
 }
 
-function byPlace(a: LocalityGroup<unknown>, b: LocalityGroup<unknown>): number {
+function placeOrder(a: LocalityGroup<unknown>, b: LocalityGroup<unknown>): number {
   const key = ({ locality: { region, zone, subZone } }: LocalityGroup<unknown>) => `${region}/${zone}/${subZone}`;
   return a.priority - b.priority || (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
 }

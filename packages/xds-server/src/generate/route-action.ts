@@ -28,7 +28,7 @@ export function routeActionOf(scope: ActionScope, route: HttpRoute): ActionInit 
     scope.warn(`${action.kind === 'redirect' ? 'redirect' : 'directResponse'}: gRPC cannot do this; matching calls fail with UNAVAILABLE`);
     return toCluster(blackHoleCluster);
   }
-  if (action.kind === 'redirect') return { case: 'redirect', value: redirect(action) };
+  if (action.kind === 'redirect') return { case: 'redirect', value: redirect(action, scope.dialledPort) };
   const { status, body } = action;
   return { case: 'directResponse', value: { status, ...(body.length > 0 ? { body: { specifier: { case: 'inlineBytes', value: body } } } : {}) } };
 }
@@ -105,9 +105,13 @@ function mirrors({ mirrors: list }: HttpRoute, dialledPort: number): RouteAction
   };
 }
 
-function redirect(action: Extract<RouteAction, { kind: 'redirect' }>): Init<typeof RedirectActionSchema> {
-  const { uri, prefixRewrite, authority, scheme, port, status } = action;
-  const schemeDefault = (scheme === 'http' && port === 80) || (scheme === 'https' && port === 443);
+/** Routes are made for one port each, so the request's port is known here; Envoy has no word for it. */
+function redirect(action: Extract<RouteAction, { kind: 'redirect' }>, dialledPort: number): Init<typeof RedirectActionSchema> {
+  const { uri, prefixRewrite, authority, status } = action;
+  const port = action.port === 'dialled' ? dialledPort : action.port;
+  const { scheme } = action;
+  const written = scheme ?? (action.port === 'dialled' ? 'http' : undefined);
+  const schemeDefault = (written === 'http' && port === 80) || (written === 'https' && port === 443);
   return {
     ...(prefixRewrite ? { pathRewriteSpecifier: { case: 'prefixRewrite', value: prefixRewrite } } : uri ? { pathRewriteSpecifier: { case: 'pathRedirect', value: uri } } : {}),
     ...(authority ? { hostRedirect: authority } : {}),

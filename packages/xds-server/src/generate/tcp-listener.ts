@@ -10,7 +10,7 @@ import { consistentHash } from './hash-policy.js';
 import { duration, encode, type Init } from './message.js';
 import { outboundName, parseDialledName } from './name.js';
 import { hasCluster } from './outbound-target.js';
-import { effectivePolicy, trafficPolicyRule } from './traffic-policy.js';
+import { effectivePolicy } from './traffic-policy.js';
 
 type FilterChainInit = Init<typeof FilterChainSchema>;
 type TcpProxyInit = Init<typeof TcpProxySchema>;
@@ -105,7 +105,7 @@ function chain(context: GenerateContext, port: ServicePort, serverNames: string[
 function limits(context: GenerateContext, destination: WeightedDestination, dialledPort: number): TcpProxyInit {
   const { model, node } = context;
   const service = model.resolve(destination.host, node.namespace);
-  const pool = service && effectivePolicy(trafficPolicyRule(context, service), destination.subset, destination.port ?? dialledPort).connectionPool;
+  const pool = service && effectivePolicy(context, service, destination.subset, destination.port ?? dialledPort).connectionPool;
   return {
     ...(pool?.tcpIdleTimeoutMs === undefined ? {} : { idleTimeout: duration(pool.tcpIdleTimeoutMs) }),
     ...(pool?.maxConnectionDurationMs === undefined ? {} : { maxDownstreamConnectionDuration: duration(pool.maxConnectionDurationMs) }),

@@ -9,15 +9,36 @@ export interface EffectivePolicy extends PolicyBlocks {
   rule: TrafficPolicyRule | undefined;
   /** The subset asked for; undefined where none was, or where the rule has none of that name. */
   subset: Subset | undefined;
+  /** What the service itself asks for: labels by which near endpoints come first, with or without outlier detection. */
+  nearFirst?: readonly string[];
 }
+
+/** Istio's order for PreferClose; Kubernetes' own words for the other. */
+const near = {
+  close: ['topology.kubernetes.io/region', 'topology.kubernetes.io/zone', 'topology.istio.io/subzone'],
+  'same-zone': ['topology.kubernetes.io/region', 'topology.kubernetes.io/zone'],
+} as const;
+
+/** Istio's default size of a ring. */
+const bySourceIp = { simple: 'default', consistentHash: { sourceIp: true, ring: { minimumSize: 1024 } } } as const;
 
 export function trafficPolicyRule({ model, node }: GenerateContext, service: Service): TrafficPolicyRule | undefined {
   return model.trafficPolicy(service, node.namespace, lazyLabels(node));
 }
 
-export function effectivePolicy(rule: TrafficPolicyRule | undefined, subsetName: string, port: number): EffectivePolicy {
+/** The rule's blocks; where it has none, what the Kubernetes Service says of itself. */
+export function effectivePolicy(context: GenerateContext, service: Service, subsetName: string, port: number): EffectivePolicy {
+  const rule = trafficPolicyRule(context, service);
   const subset = subsetName === '' ? undefined : rule?.subsets.find((candidate) => candidate.name === subsetName);
-  return { ...overlay(overlay({}, rule?.policy, port), subset?.policy, port), rule, subset };
+  const blocks = overlay(overlay({}, rule?.policy, port), subset?.policy, port);
+  const { sessionAffinity, trafficDistribution } = service;
+  return {
+    ...(sessionAffinity === 'client-ip' && { loadBalancer: bySourceIp }),
+    ...blocks,
+    ...(trafficDistribution && { nearFirst: near[trafficDistribution] }),
+    rule,
+    subset,
+  };
 }
 
 /**

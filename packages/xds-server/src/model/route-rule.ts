@@ -49,7 +49,7 @@ export interface HttpRoute {
 
 export type RouteAction =
   | { kind: 'route'; destinations: readonly WeightedDestination[] }
-  | { kind: 'redirect'; uri?: string; prefixRewrite?: string; authority?: string; scheme?: string; port?: number; status: number }
+  | { kind: 'redirect'; uri?: string; prefixRewrite?: string; authority?: string; scheme?: string; port?: number | 'dialled'; status: number }
   | { kind: 'direct-response'; status: number; body: Uint8Array };
 
 export interface Destination {

@@ -35,6 +35,10 @@ export interface Service extends ModelBase {
   selector: Readonly<Record<string, string>>;
   /** Endpoints written inside the object itself. */
   endpoints: readonly Workload[];
+  /** All requests of one client address go to one endpoint, unless a traffic policy balances otherwise. */
+  sessionAffinity?: 'client-ip';
+  /** Endpoints near the client first, unless a traffic policy has locality settings. `close`: down to the sub-zone. */
+  trafficDistribution?: 'close' | 'same-zone';
   /** Further identities (SPIFFE IDs or DNS names) its endpoints may show. */
   subjectAltNames: readonly string[];
 }

@@ -34,13 +34,16 @@ export interface LoadBalancer {
   simple: 'default' | 'round-robin' | 'least-request' | 'random' | 'peak-ewma' | 'passthrough';
   consistentHash?: {
     header?: string;
-    cookie?: { name: string; path: string; ttlMs?: number };
+    cookie?: { name: string; path: string; ttlMs?: number; attributes: readonly { name: string; value: string }[] };
     sourceIp?: boolean;
     queryParameter?: string;
     ring?: { minimumSize: number };
     maglev?: { tableSize: number };
   };
-  warmupMs?: number;
+  /** With `peak-ewma`. Linkerd's defaults: 10 s, 30 ms, none. */
+  peakEwma?: { decayMs?: number; defaultRttMs?: number; failurePenaltyMs?: number };
+  /** Slow start. Envoy's defaults: from 10 % of the weight, linear. */
+  warmup?: { durationMs: number; minimumPercent?: number; aggression?: number };
   locality?: {
     enabled: boolean;
     distribute: readonly { from: string; to: Readonly<Record<string, number>> }[];

@@ -26,13 +26,23 @@ describe('load balancing', () => {
   it('by hash: ring of 1024 unless told, or maglev', () => {
     const hash = (given: string) => policy(`loadBalancer: {consistentHash: {${given}}}`).loadBalancer?.consistentHash;
     expect(hash('httpHeaderName: X-User')).toEqual({ header: 'x-user', ring: { minimumSize: 1024 } });
-    expect(hash('httpCookie: {name: c, ttl: 0s}, maglev: {}')).toEqual({ cookie: { name: 'c', path: '', ttlMs: 0 }, maglev: { tableSize: 65537 } });
+    expect(hash('httpCookie: {name: c, ttl: 0s}, maglev: {}')).toEqual({ cookie: { name: 'c', path: '', ttlMs: 0, attributes: [] }, maglev: { tableSize: 65537 } });
     expect(hash('useSourceIp: true, ringHash: {minimumRingSize: 10}')).toEqual({ sourceIp: true, ring: { minimumSize: 10 } });
+  });
+
+  it('with cookie attributes, tuned warm-up and peak EWMA', () => {
+    const cookie = (given: string) => policy(`loadBalancer: {consistentHash: {httpCookie: {name: c, ${given}}}}`).loadBalancer?.consistentHash?.cookie;
+    expect(cookie('ttl: 1s, attributes: [{name: SameSite, value: Lax}, {name: Secure}]')).toMatchObject({ attributes: [{ name: 'SameSite', value: 'Lax' }, { name: 'Secure', value: '' }] });
+    expect(problems('loadBalancer: {consistentHash: {httpCookie: {name: c, ttl: 1s, attributes: [{name: a, value: "b; Domain=x"}]}}}')[0]).toContain('attributes[0].value: has a character that would end the attribute');
+    expect(problems('loadBalancer: {consistentHash: {httpCookie: {name: c, attributes: [{name: a}]}}}')[0]).toContain('has no effect without ttl');
+    expect(policy('loadBalancer: {warmup: {duration: 10s, minimumPercent: 0, aggression: 1.5}}').loadBalancer?.warmup).toEqual({ durationMs: 10_000, minimumPercent: 0, aggression: 1.5 });
+    expect(policy('loadBalancer: {simple: PEAK_EWMA, peakEwma: {decayTime: 5s, defaultRtt: 10ms, failurePenalty: 1s}}').loadBalancer?.peakEwma).toEqual({ decayMs: 5000, defaultRttMs: 10, failurePenaltyMs: 1000 });
+    expect(problems('loadBalancer: {peakEwma: {}}')[0]).toContain('has no effect without simple PEAK_EWMA');
   });
 
   it('by locality, with warm-up', () => {
     expect(policy('loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 10s}, localityLbSetting: {failover: [{from: a, to: b}], failoverPriority: [x]}}').loadBalancer).toEqual({
-      simple: 'round-robin', warmupMs: 10_000, locality: { enabled: true, distribute: [], failover: [{ from: 'a', to: 'b' }], failoverPriority: ['x'] },
+      simple: 'round-robin', warmup: { durationMs: 10_000 }, locality: { enabled: true, distribute: [], failover: [{ from: 'a', to: 'b' }], failoverPriority: ['x'] },
     });
   });
 });

@@ -26,8 +26,8 @@ function readRedirect(fields: Fields | undefined): RouteAction | undefined {
   const authority = fields.string('authority');
   const scheme = fields.string('scheme');
   const derive = fields.oneOf('derivePort', derivePorts);
-  const port = fields.port('port') ?? (derive === 'FROM_PROTOCOL_DEFAULT' ? defaultPort(scheme) : undefined);
-  if (derive && port === undefined) fields.warn('derivePort', `${derive} is not implemented here: the request's own port stays`);
+  const port = fields.port('port') ?? (derive === 'FROM_REQUEST_PORT' ? 'dialled' : derive && defaultPort(scheme));
+  if (derive && port === undefined) fields.warn('derivePort', `${derive} needs a scheme: the request's own port stays`);
   const status = fields.integer('redirectCode') ?? 301;
   if (!redirectCodes.includes(status)) fields.error('redirectCode', `must be one of ${redirectCodes.join(', ')}, not ${status}`);
   fields.finish();

@@ -20,26 +20,45 @@ export function readLoadBalancer(fields: Fields | undefined): LoadBalancer | und
   fields.exclusive('simple', 'consistentHash');
   fields.exclusive('warmup', 'warmupDurationSecs');
   const name = fields.oneOf('simple', Object.keys(simple) as (keyof typeof simple)[]);
+  const peakEwma = readPeakEwma(fields.object('peakEwma'));
+  if (peakEwma && name !== 'PEAK_EWMA') fields.warn('peakEwma', 'has no effect without simple PEAK_EWMA');
   const consistentHash = readConsistentHash(fields.object('consistentHash'));
   const locality = readLocality(fields.object('localityLbSetting'));
-  const warmupMs = readWarmup(fields.object('warmup')) ?? fields.duration('warmupDurationSecs');
+  const warmup = readWarmup(fields.object('warmup')) ?? oldWarmup(fields);
   fields.unimplemented({ zoneAwareLbSetting: 'use localityLbSetting' });
   fields.finish();
   return {
     simple: name ? simple[name] : 'default',
     ...(consistentHash && { consistentHash }),
-    ...(warmupMs !== undefined && { warmupMs }),
+    ...(peakEwma && { peakEwma }),
+    ...(warmup && { warmup }),
     ...(locality && { locality }),
   };
 }
 
-function readWarmup(fields: Fields | undefined): number | undefined {
+function readPeakEwma(fields: Fields | undefined): LoadBalancer['peakEwma'] {
   if (!fields) return undefined;
-  const duration = fields.duration('duration');
-  if (!fields.has('duration')) fields.error('duration', 'is required');
-  fields.unimplemented({ minimumPercent: 'warm-up starts at 10 %', aggression: 'warm-up is linear' });
+  const decayMs = fields.duration('decayTime', { min: 1 });
+  const defaultRttMs = fields.duration('defaultRtt');
+  const failurePenaltyMs = fields.duration('failurePenalty');
   fields.finish();
-  return duration;
+  return { ...(decayMs !== undefined && { decayMs }), ...(defaultRttMs !== undefined && { defaultRttMs }), ...(failurePenaltyMs !== undefined && { failurePenaltyMs }) };
+}
+
+function readWarmup(fields: Fields | undefined): LoadBalancer['warmup'] {
+  if (!fields) return undefined;
+  const durationMs = fields.duration('duration');
+  if (!fields.has('duration')) fields.error('duration', 'is required');
+  const minimumPercent = fields.number('minimumPercent', { min: 0, max: 100 });
+  const aggression = fields.number('aggression', { min: 1 });
+  fields.finish();
+  if (durationMs === undefined) return undefined;
+  return { durationMs, ...(minimumPercent !== undefined && { minimumPercent }), ...(aggression !== undefined && { aggression }) };
+}
+
+function oldWarmup(fields: Fields): LoadBalancer['warmup'] {
+  const durationMs = fields.duration('warmupDurationSecs');
+  return durationMs === undefined ? undefined : { durationMs };
 }
 
 function readConsistentHash(fields: Fields | undefined): ConsistentHash | undefined {
@@ -77,9 +96,15 @@ function readCookie(fields: Fields | undefined): ConsistentHash['cookie'] {
   const path = fields.string('path') ?? '';
   // A ttl of 0 is a session cookie; no ttl at all means that no cookie is made (Istio, HTTPCookie).
   const ttlMs = fields.duration('ttl');
-  fields.unimplemented({ attributes: 'cookies are made without further attributes' });
+  const attributes = fields.list('attributes').map((entry) => {
+    const attribute = { name: entry.requiredString('name'), value: entry.string('value') ?? '' };
+    entry.finish();
+    for (const part of ['name', 'value'] as const) if (/[;\r\n\0]/.test(attribute[part])) entry.error(part, 'has a character that would end the attribute');
+    return attribute;
+  });
+  if (attributes.length > 0 && ttlMs === undefined) fields.warn('attributes', 'has no effect without ttl: no cookie is made');
   fields.finish();
-  return { name, path, ...(ttlMs !== undefined && { ttlMs }) };
+  return { name, path, attributes, ...(ttlMs !== undefined && { ttlMs }) };
 }
 
 function readLocality(fields: Fields | undefined): LocalitySetting | undefined {

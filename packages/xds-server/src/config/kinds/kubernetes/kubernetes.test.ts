@@ -22,6 +22,12 @@ describe('Service', () => {
     expect(only('service', service('{}', 'name: x, annotations: {networking.istio.io/exportTo: "., other"}')).exportTo).toEqual(['default', 'other']);
   });
 
+  it('says how it is balanced', () => {
+    expect(only('service', service('{sessionAffinity: ClientIP, trafficDistribution: PreferSameZone}'))).toMatchObject({ sessionAffinity: 'client-ip', trafficDistribution: 'same-zone' });
+    expect(only('service', service('{sessionAffinity: None, trafficDistribution: PreferClose}'))).toMatchObject({ trafficDistribution: 'close' });
+    expect(normalizeText(service('{trafficDistribution: PreferSameNode}')).problems[0]).toContain('it means PreferClose');
+  });
+
   it('leaves out ports that are not TCP, with a warning', () => {
     const { objects, problems } = normalizeText(service('{ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]}'));
     expect(objects[0]).toMatchObject({ ports: [{ number: 53 }] });

@@ -29,12 +29,20 @@ export const service: ConfigKind = {
       selector: external ? {} : selector,
       endpoints: external ?? [],
       subjectAltNames: [],
+      ...(spec.oneOf('sessionAffinity', ['None', 'ClientIP']) === 'ClientIP' && { sessionAffinity: 'client-ip' }),
+      ...readDistribution(spec),
     };
-    if (spec.string('sessionAffinity') === 'ClientIP') spec.warn('sessionAffinity', 'is not implemented: use consistentHash in a DestinationRule');
-    spec.unimplemented({ trafficDistribution: 'use localityLbSetting in a DestinationRule' });
     return [result];
   },
 };
+
+const distributions = { PreferClose: 'close', PreferSameZone: 'same-zone', PreferSameNode: 'close' } as const;
+
+function readDistribution(spec: Fields): Pick<Service, 'trafficDistribution'> {
+  const given = spec.oneOf('trafficDistribution', Object.keys(distributions) as (keyof typeof distributions)[]);
+  if (given === 'PreferSameNode') spec.warn('trafficDistribution', 'PreferSameNode: nodes are not known here, so it means PreferClose');
+  return given ? { trafficDistribution: distributions[given] } : {};
+}
 
 /** Istio's annotation: namespaces, comma-separated. */
 function readExports(object: ConfigObject): string[] {

@@ -47,6 +47,18 @@ it('destinations that lead nowhere: host, port, subset, also in mirrors and with
   ]);
 });
 
+it('delegates: missing, hidden, in conflict with the rule, used by nobody', () => {
+  const route = 'route: [{destination: {host: a}}]';
+  const delegate = (name: string, http: string, metadata = '') => networking('VirtualService', name, `{http: [${http}]}`, metadata);
+  expect(warnings(networking('VirtualService', 'root', `{hosts: [a], http: [{match: [{uri: {prefix: /a}}], delegate: {name: d}}, {${route}}, {delegate: {name: none}}]}`)
+    + delegate('d', `{match: [{uri: {prefix: /a/b}}], ${route}}, {match: [{uri: {prefix: /c}}], route: [{destination: {host: nowhere}}]}`) + delegate('idle', `{${route}}`))).toEqual([
+    'VirtualService default/root: spec.http[0].delegate: http[1] of default/d is left out: it matches requests that this match does not hand over',
+    'VirtualService default/root: spec.http[2].delegate: default/none is no VirtualService without hosts that default can see: the route is left out',
+    'VirtualService default/d: spec.http[1].route[0].destination.host: nowhere.default.svc.cluster.local is no service that default can see: requests to it fail with 503',
+    'VirtualService default/idle: spec: has no hosts, and no VirtualService delegates to it: it has no effect',
+  ]);
+});
+
 it('rules for hosts that nobody has, and subsets without endpoints', () => {
   expect(warnings(networking('DestinationRule', 'none', '{host: none}'))[0]).toMatch(/^DestinationRule default\/none: spec.host: none.default.svc.cluster.local is no service/);
   expect(warnings(networking('DestinationRule', 'more', '{host: a, subsets: [{name: v9, labels: {version: v9}}]}'))[0]).toContain('no endpoint of a.default.svc.cluster.local has the labels of the subset v9');
@@ -64,6 +76,13 @@ it('policies that select nothing; a WorkloadGroup counts, its processes may come
   const policies = security('PeerAuthentication', 'p', '{selector: {matchLabels: {app: none}}, mtls: {mode: STRICT}}') + security('AuthorizationPolicy', 'z', '{selector: {matchLabels: {app: none}}}');
   expect(warnings(policies)).toEqual(['PeerAuthentication default/p: spec.selector: selects no workload of default', 'AuthorizationPolicy default/z: spec.selector: selects no workload of default']);
   expect(warnings(policies + networking('WorkloadGroup', 'g', '{metadata: {labels: {app: none}}, template: {}}'))).toEqual([]);
+});
+
+it('outlier detection that ejects nobody, of subsets and ports too, where the endpoints are known', () => {
+  expect(warnings(networking('DestinationRule', 'o', '{host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}, outlierDetection: {}}]}, subsets: [{name: v1, labels: {version: v1}, trafficPolicy: {outlierDetection: {maxEjectionPercent: 50}}}]}'))).toEqual([
+    expect.stringContaining('spec.trafficPolicy.portLevelSettings[0].outlierDetection: lets Envoy eject none of 1 endpoints') as string,
+    expect.stringContaining('spec.subsets[0].trafficPolicy.outlierDetection: lets Envoy eject none of 1 endpoints: maxEjectionPercent 50') as string,
+  ]);
 });
 
 it.each([

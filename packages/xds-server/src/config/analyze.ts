@@ -2,9 +2,10 @@
 import type { MeshModel } from '../model/mesh-model.js';
 import type { MeshReader } from '../model/mesh-reader.js';
 import { selects, type ModelObject } from '../model/model-object.js';
-import type { RouteRule } from '../model/route-rule.js';
+import { delegatedRoutes } from '../model/route-delegation.js';
+import type { RouteDelegate, RouteRule } from '../model/route-rule.js';
 import type { Service } from '../model/service.js';
-import type { TrafficPolicyRule } from '../model/traffic-policy.js';
+import type { OutlierDetection, TrafficPolicyRule } from '../model/traffic-policy.js';
 import { describeObject, type ConfigObject, type ConfigProblem } from './config-object.js';
 import { byAgeAndKey } from '../model/sorted-list.js';
 import { destinationsOf } from './destinations.js';
@@ -22,15 +23,35 @@ export function analyze(model: MeshModel, objects: readonly ConfigObject[]): Con
   const reader = model.reader(() => {});
   const all = [...model.objects()];
   for (const object of all) {
-    if (object.type === 'route-rule') checkDestinations(object, sources.get(object.origin), reader, report);
-    else if (object.type === 'traffic-policy') checkTrafficPolicy(object, reader, all, report);
+    if (object.type === 'route-rule' || object.type === 'route-delegate') checkDestinations(object, sources.get(object.origin), reader, report);
+    if (object.type === 'route-rule') checkDelegates(object, reader, report);
+    if (object.type === 'traffic-policy') checkTrafficPolicy(object, reader, all, report);
   }
+  checkUseOfDelegates(all, report);
   checkHosts(all, report);
   checkSelectors(all, reader, report);
   return problems;
 }
 
-function checkDestinations(rule: RouteRule, source: ConfigObject | undefined, reader: MeshReader, report: Report): void {
+/** As istiod: what does not fit is left out, and the rest of the rule holds. */
+function checkDelegates(rule: RouteRule, reader: MeshReader, report: Report): void {
+  for (const delegation of rule.delegations ?? []) {
+    const { namespace, delegate: name, index } = delegation;
+    const path = `spec.http[${index}].delegate`;
+    const delegate = reader.routeDelegate(namespace, name, rule.namespace);
+    if (!delegate) report(rule.origin, path, `${namespace}/${name} is no VirtualService without hosts that ${rule.namespace} can see: the route is left out`);
+    else for (const at of delegatedRoutes(delegation, delegate).conflicts) report(rule.origin, path, `http[${at}] of ${namespace}/${name} is left out: it matches requests that this match does not hand over`);
+  }
+}
+
+function checkUseOfDelegates(all: readonly ModelObject[], report: Report): void {
+  const used = new Set(all.flatMap((object) => (object.type === 'route-rule' ? (object.delegations ?? []) : [])).map(({ namespace, delegate }) => `${namespace}/${delegate}`));
+  for (const object of all) {
+    if (object.type === 'route-delegate' && !used.has(`${object.namespace}/${object.name}`)) report(object.origin, 'spec', 'has no hosts, and no VirtualService delegates to it: it has no effect');
+  }
+}
+
+function checkDestinations(rule: RouteRule | RouteDelegate, source: ConfigObject | undefined, reader: MeshReader, report: Report): void {
   for (const { host, subset, port, path } of source ? destinationsOf(source, reader.settings.clusterDomain) : []) {
     const service = reader.resolve(host, rule.namespace);
     if (!service) {
@@ -59,17 +80,23 @@ function checkTrafficPolicy(rule: TrafficPolicyRule, reader: MeshReader, all: re
       report(rule.origin, 'spec.subsets', `no endpoint of ${rule.host} has the labels of the subset ${subset.name}: requests to it fail with 503`);
     }
   }
-  const detection = rule.policy.outlierDetection;
+  const size = (labels: Readonly<Record<string, string>>) => Math.max(0, ...covered.map((service) => endpointLabels(service, reader).filter((own) => selects(labels, own)).length));
+  const places = [{ policy: rule.policy, path: 'spec.trafficPolicy', labels: {} }, ...rule.subsets.map(({ policy, labels }, at) => ({ policy, path: `spec.subsets[${at}].trafficPolicy`, labels }))];
+  for (const { policy, path, labels } of places) {
+    checkOutlierDetection(rule, policy.outlierDetection, `${path}.outlierDetection`, size(labels), report);
+    policy.ports.forEach((port, at) => checkOutlierDetection(rule, port.policy.outlierDetection, `${path}.portLevelSettings[${at}].outlierDetection`, size(labels), report));
+  }
+}
+
+function checkOutlierDetection(rule: TrafficPolicyRule, detection: OutlierDetection | undefined, path: string, size: number, report: Report): void {
   if (!detection) return;
-  const path = 'spec.trafficPolicy.outlierDetection';
   const { consecutive5xx = 5, consecutiveGatewayErrors = 0, splitExternalLocalOriginErrors: split = false, consecutiveLocalOriginFailures = 5, maxEjectionPercent = 10 } = detection;
   if (maxEjectionPercent === 0) report(rule.origin, `${path}.maxEjectionPercent`, 'is 0: no endpoint is ever ejected');
   if (consecutive5xx === 0 && consecutiveGatewayErrors === 0 && !(split && consecutiveLocalOriginFailures > 0)) {
     report(rule.origin, path, 'has every error count off: no endpoint is ever ejected');
   }
-  const size = Math.max(0, ...covered.map((service) => endpointLabels(service, reader).length));
   if (maxEjectionPercent > 0 && size > 0 && maxEjectionPercent * size < 100) {
-    // Envoy ejects only if 100·(ejected+1)/hosts ≤ max_ejection_percent (istio-envoy.md 7.6).
+    // Envoy ejects only if 100·(ejected+1)/hosts ≤ max_ejection_percent.
     report(rule.origin, path, `lets Envoy eject none of ${size} endpoints: maxEjectionPercent ${maxEjectionPercent} is less than one of them (Weft's own clients eject one)`);
   }
 }

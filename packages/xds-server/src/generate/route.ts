@@ -69,7 +69,7 @@ function ruleRoutes(context: GenerateContext, profile: ProfileName, target: Outb
     const matches = route.matches.length === 0 ? [undefined] : route.matches.filter((match) => appliesTo(match, context.node, target.port));
     if (matches.length === 0) continue;
     applies = true;
-    const warn = (reason: string) => context.warn(`${rule.origin}: http[${index}]: ${reason}`);
+    const warn = (reason: string) => context.warn(`${route.from ?? `${rule.origin}: http[${index}]`}: ${reason}`);
     const rest = routeWithoutMatch({ context, profile, dialledPort: target.port, warn }, route);
     for (const match of matches) {
       for (const wireMatch of wireMatches(profile, match, warn)) {

@@ -12,6 +12,7 @@ export const dependency = {
   endpoints: (host: string) => `endpoints/${host}`,
   accounts: (host: string) => `accounts/${host}`,
   route: (hostPattern: string) => `route/${hostPattern}`,
+  routeDelegate: (namespace: string, name: string) => `delegate/${namespace}/${name}`,
   trafficPolicy: (namespace: string, hostPattern: string) => `policy/${namespace}/${hostPattern}`,
   group: (namespace: string, name: string) => `group/${namespace}/${name}`,
   workloads: (namespace: string, address: string) => `workload/${namespace}/${address}`,

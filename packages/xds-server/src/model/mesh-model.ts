@@ -124,6 +124,8 @@ export class MeshModel implements MeshSource {
         return endpoints.addSlice(object, this.#touch, old as typeof object | undefined);
       case 'route-rule':
         return routes.add(object, this.#touch);
+      case 'route-delegate':
+        return routes.addDelegate(object, this.#touch);
       case 'traffic-policy':
         return traffic.add(object, this.#touch);
       case 'peer-policy':
@@ -153,6 +155,8 @@ export class MeshModel implements MeshSource {
         return endpoints.deleteSlice(object, this.#touch, next as typeof object | undefined);
       case 'route-rule':
         return routes.delete(object, this.#touch);
+      case 'route-delegate':
+        return routes.deleteDelegate(object, this.#touch);
       case 'traffic-policy':
         return traffic.delete(object, this.#touch);
       case 'peer-policy':

@@ -3,7 +3,7 @@
 import type { Authorization } from './authorization.js';
 import type { MtlsMode } from './peer-policy.js';
 import type { RawResource } from './raw-resource.js';
-import type { RouteRule } from './route-rule.js';
+import type { RouteDelegate, RouteRule } from './route-rule.js';
 import type { Service, ServicePort } from './service.js';
 import type { TrafficPolicyRule } from './traffic-policy.js';
 import type { Workload, WorkloadGroup } from './workload.js';
@@ -43,8 +43,11 @@ export interface MeshReader {
   /** The service accounts (`namespace/account`) of all endpoints of a service. Changes less often than endpoints. */
   serviceAccounts(service: Service): readonly string[];
 
-  /** The route rule that governs a host for clients of a namespace: of those exported to it, the first by age. */
+  /** The route rule that governs a host for clients of a namespace: of those exported to it, the first by age. With its delegates' routes. */
   routeRule(host: string, clientNamespace: string): RouteRule | undefined;
+
+  /** Routes that rules of `ruleNamespace` may take up. */
+  routeDelegate(namespace: string, name: string, ruleNamespace: string): RouteDelegate | undefined;
 
   /**
    * The traffic policy of a host for a client: client namespace, service namespace, root namespace; the first that has

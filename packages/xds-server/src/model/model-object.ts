@@ -3,7 +3,7 @@ import type { ModelBase } from './model-base.js';
 import type { Authorization } from './authorization.js';
 import type { PeerPolicy } from './peer-policy.js';
 import type { RawResource } from './raw-resource.js';
-import type { RouteRule } from './route-rule.js';
+import type { RouteDelegate, RouteRule } from './route-rule.js';
 import type { Service } from './service.js';
 import type { TrafficPolicyRule } from './traffic-policy.js';
 import type { EndpointGroup, Workload, WorkloadGroup } from './workload.js';
@@ -16,6 +16,7 @@ export type ModelObject =
   | WorkloadGroup
   | EndpointGroup
   | RouteRule
+  | RouteDelegate
   | TrafficPolicyRule
   | PeerPolicy
   | Authorization

@@ -5,7 +5,7 @@ import type { ModelIndexes } from './model-indexes.js';
 import type { MeshReader, MeshSettings, ServiceEndpoint } from './mesh-reader.js';
 import type { MtlsMode } from './peer-policy.js';
 import type { RawResource } from './raw-resource.js';
-import type { RouteRule } from './route-rule.js';
+import type { RouteDelegate, RouteRule } from './route-rule.js';
 import type { Service, ServicePort } from './service.js';
 import { byAgeAndKey } from './sorted-list.js';
 import type { TrafficPolicyRule } from './traffic-policy.js';
@@ -44,6 +44,10 @@ export class ModelView implements MeshReader {
 
   routeRule(host: string, clientNamespace: string): RouteRule | undefined {
     return this.#indexes.routes.rule(host, clientNamespace, this.#record);
+  }
+
+  routeDelegate(namespace: string, name: string, ruleNamespace: string): RouteDelegate | undefined {
+    return this.#indexes.routes.delegate(namespace, name, ruleNamespace, this.#record);
   }
 
   trafficPolicy(service: Service, clientNamespace: string, clientLabels: Readonly<Record<string, string>>): TrafficPolicyRule | undefined {

@@ -7,6 +7,8 @@ export interface RouteRule extends ModelBase {
   /** Namespaces whose clients it is for; `*` for all. */
   exportTo: readonly string[];
   http: readonly HttpRoute[];
+  /** Routes that other objects have. A reader of the model finds them merged into `http`; see route-delegation.ts. */
+  delegations?: readonly Delegation[];
   /** For ports of bytes. */
   tcp: readonly StreamRoute[];
   /** For ports of TLS, by server name. */
@@ -29,12 +31,35 @@ export interface StreamMatch {
   sourceNamespace?: string;
 }
 
-export interface HttpRoute {
+/** Routes for others to take up: a VirtualService without hosts. */
+export interface RouteDelegate extends ModelBase {
+  type: 'route-delegate';
+  /** Namespaces whose rules may take it up; `*` for all. */
+  exportTo: readonly string[];
+  http: readonly HttpRoute[];
+}
+
+export interface HttpRoute extends HttpPolicy {
+  action: RouteAction;
+  /** Whose route it is, where another object's rule took it up; for messages. */
+  from?: string;
+}
+
+export interface Delegation extends HttpPolicy {
+  namespace: string;
+  delegate: string;
+  /** How many of the rule's own routes stand before it. */
+  at: number;
+  /** Its place in the list as it was written, for messages. */
+  index: number;
+}
+
+/** What a route has beside its action. */
+export interface HttpPolicy {
   /** Name of the route, joined with a match's name in access logs. */
   name: string;
   /** Any of these; empty = every request. */
   matches: readonly HttpMatch[];
-  action: RouteAction;
   /** Milliseconds; 0 or absent = no timeout (Istio's default). */
   timeoutMs?: number;
   /** Absent = the mesh default (2 attempts); attempts 0 = none. */

@@ -2,16 +2,26 @@ import type { RouteAction } from '../../../model/route-rule.js';
 import type { Fields } from '../../fields.js';
 import { readRoute, type DestinationScope } from './http-destination.js';
 
-/** Exactly one of route, redirect and directResponse. */
-export function readAction(fields: Fields, scope: DestinationScope): RouteAction | undefined {
+export type RouteTarget = { action: RouteAction } | { delegate: { namespace: string; delegate: string } };
+
+/** Exactly one of route, redirect, directResponse and delegate. */
+export function readTarget(fields: Fields, scope: DestinationScope): RouteTarget | undefined {
   fields.exclusive('route', 'redirect', 'directResponse', 'delegate');
   const route = readRoute(fields, scope);
   const redirect = readRedirect(fields.object('redirect'));
   const direct = readDirectResponse(fields.object('directResponse'));
-  if (fields.has('delegate')) fields.error('delegate', 'delegates are not implemented: requests would have nowhere to go');
+  const delegate = readDelegate(fields.object('delegate'), scope);
   const action = route ?? redirect ?? direct;
-  if (!action && !fields.has('delegate')) fields.error('route', 'is required: one of route, redirect and directResponse');
-  return action;
+  if (action) return { action };
+  if (!delegate) fields.error('route', 'is required: one of route, redirect, directResponse and delegate');
+  return delegate && { delegate };
+}
+
+function readDelegate(fields: Fields | undefined, { namespace }: DestinationScope): { namespace: string; delegate: string } | undefined {
+  if (!fields) return undefined;
+  const target = { namespace: fields.string('namespace') || namespace, delegate: fields.requiredString('name') };
+  fields.finish();
+  return target;
 }
 
 const derivePorts = ['FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT'] as const;

@@ -24,6 +24,22 @@ describe('hosts', () => {
   });
 });
 
+describe('delegates', () => {
+  it('are named with their namespace, and keep their place among the routes', () => {
+    const found = only('route-rule', text(`{hosts: [a], http: [{name: first, ${to}}, {name: handed, match: [{uri: {prefix: /a}}], timeout: 1s, delegate: {name: d}}, {${to}}, {delegate: {name: e, namespace: other}}]}`, 'name: x, namespace: shop'));
+    expect(found.http.map(({ name }) => name)).toEqual(['first', '']);
+    expect(found.delegations).toMatchObject([{ namespace: 'shop', delegate: 'd', at: 1, index: 1, name: 'handed', timeoutMs: 1000, matches: [{ uri: { value: '/a' } }] }, { namespace: 'other', delegate: 'e', at: 2, index: 3 }]);
+  });
+
+  it('have http routes and nothing else', () => {
+    expect(only('route-delegate', text(`{exportTo: [., x], http: [{${to}}]}`, 'name: d, namespace: shop'))).toMatchObject({ exportTo: ['shop', 'x'], http: [{ action: { destinations: [{ host: 'b.shop.svc.cluster.local' }] } }] });
+    expect(normalizeText(text(`{gateways: [mesh], http: [{delegate: {name: e}}, {${to}}]}`)).problems).toEqual([
+      expect.stringContaining('spec.gateways: cannot be in an object without hosts') as string,
+      expect.stringContaining('spec.http[0].delegate: an object without hosts cannot delegate again') as string,
+    ]);
+  });
+});
+
 describe('exportTo', () => {
   it.each([['', ['*']], ['exportTo: ["*"],', ['*']], ['exportTo: [., other],', ['default', 'other']], ['exportTo: ["~"],', []]])('%s', (field, expected) => {
     expect(only('route-rule', text(`{hosts: [a], ${field} http: [{${to}}]}`)).exportTo).toEqual(expected);
@@ -90,8 +106,9 @@ describe('is refused, with the path of the field, for', () => {
     [`{${to}, timeout: soon}`, 'spec.http[0].timeout: must be a duration such as 250ms, 1.5s or 1h30m, not "soon"'],
     [`{${to}, timeout: 10us}`, 'spec.http[0].timeout: must be at least 1ms, not 10us'],
     [`{${to}, redirect: {uri: /}}`, 'spec.http[0].redirect: cannot be set together with route'],
-    ['{match: [{uri: {exact: /}}]}', 'spec.http[0].route: is required: one of route, redirect and directResponse'],
-    ['{delegate: {name: x}}', 'spec.http[0].delegate: delegates are not implemented: requests would have nowhere to go'],
+    ['{match: [{uri: {exact: /}}]}', 'spec.http[0].route: is required: one of route, redirect, directResponse and delegate'],
+    ['{delegate: {}}', 'spec.http[0].delegate.name: is required'],
+    [`{delegate: {name: x}, ${to}}`, 'spec.http[0].delegate: cannot be set together with route'],
     [`{match: [{uri: {regex: "a(?=b)"}}], ${to}}`, 'spec.http[0].match[0].uri.regex: (?=: RE2 has no look-around'],
     [`{match: [{uri: {exact: /, prefix: /}}], ${to}}`, 'spec.http[0].match[0].uri.prefix: cannot be set together with exact'],
     [`{match: [{uri: {}}], ${to}}`, 'spec.http[0].match[0].uri: needs one of exact, prefix and regex'],

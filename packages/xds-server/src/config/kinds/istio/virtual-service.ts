@@ -1,11 +1,11 @@
 // VirtualService (istio-envoy.md 1.1): how requests for some hosts are routed.
-import type { HttpRoute, RouteRule } from '../../../model/route-rule.js';
+import type { Delegation, HttpPolicy, HttpRoute, RouteDelegate, RouteRule } from '../../../model/route-rule.js';
 import type { ConfigKind, NormalizeContext } from '../../config-kind.js';
 import type { Fields } from '../../fields.js';
 import { joinPath } from '../../field-path.js';
 import { hostProblem, modelBase, readExportTo, resolveHost } from '../../names.js';
 import { istioVersions, networking, readSpec } from './api.js';
-import { readAction } from './http-action.js';
+import { readTarget, type RouteTarget } from './http-action.js';
 import { readMirrors, type DestinationScope } from './http-destination.js';
 import { readFault } from './http-fault.js';
 import { readHeaderEdits } from './http-headers.js';
@@ -23,12 +23,16 @@ export const virtualService: ConfigKind = {
     const { namespace } = object.metadata;
     const hosts = readHosts(spec, namespace, context);
     const gateways = spec.strings('gateways');
+    const exportTo = readExportTo(spec, namespace);
+    const { http, delegations } = readHttp(spec, { namespace, context });
+    if (!spec.has('hosts') || (Array.isArray(spec.raw('hosts')) && hosts.length === 0)) return readDelegateRoutes(spec, { ...modelBase(object), type: 'route-delegate', exportTo, http });
     const rule: RouteRule = {
       ...modelBase(object),
       type: 'route-rule',
       hosts,
-      exportTo: readExportTo(spec, namespace),
-      http: spec.list('http').flatMap((fields) => readHttpRoute(fields, { namespace, context }) ?? []),
+      exportTo,
+      http,
+      ...(delegations.length > 0 && { delegations }),
       tcp: spec.list('tcp').flatMap((fields) => readStreamRoute(fields, 'tcp', hosts, { namespace, context }) ?? []),
       tls: spec.list('tls').flatMap((fields) => readStreamRoute(fields, 'tls', hosts, { namespace, context }) ?? []),
     };
@@ -37,13 +41,12 @@ export const virtualService: ConfigKind = {
       spec.warn('gateways', 'does not list mesh: the object is for gateways only and has no effect here');
       return [];
     }
-    return rule.http.length + rule.tcp.length + rule.tls.length > 0 ? [rule] : [];
+    return rule.http.length + delegations.length + rule.tcp.length + rule.tls.length > 0 ? [rule] : [];
   },
 };
 
 function readHosts(spec: Fields, namespace: string, context: NormalizeContext): string[] {
   const hosts = spec.strings('hosts');
-  if (hosts.length === 0) spec.error('hosts', 'is required (an object without hosts is a delegate, which is not implemented)');
   hosts.forEach((host, at) => {
     const problem = host === '*' ? undefined : hostProblem(host);
     if (problem) spec.report.error(joinPath(spec.at('hosts'), at), problem);
@@ -51,11 +54,33 @@ function readHosts(spec: Fields, namespace: string, context: NormalizeContext): 
   return [...new Set(hosts.map((host) => resolveHost(host, namespace, context)))];
 }
 
+/** Without hosts: routes that other objects take up. Nothing else can be in such an object. */
+function readDelegateRoutes(spec: Fields, delegate: RouteDelegate): RouteDelegate[] {
+  for (const name of ['gateways', 'tcp', 'tls']) if (spec.has(name)) spec.error(name, 'cannot be in an object without hosts: others take up its http routes');
+  for (const fields of spec.list('http')) if (fields.has('delegate')) fields.error('delegate', 'an object without hosts cannot delegate again');
+  if (delegate.http.length === 0) spec.error('hosts', 'is required (an object with http routes and no hosts is a delegate)');
+  spec.finish();
+  return [delegate];
+}
+
+function readHttp(spec: Fields, scope: DestinationScope): { http: HttpRoute[]; delegations: Delegation[] } {
+  const http: HttpRoute[] = [];
+  const delegations: Delegation[] = [];
+  for (const [index, fields] of spec.list('http').entries()) {
+    const read = readHttpRoute(fields, scope);
+    if (read === undefined) continue;
+    const { target, ...policy } = read;
+    if ('action' in target) http.push({ ...policy, ...target });
+    else delegations.push({ ...policy, ...target.delegate, at: http.length, index });
+  }
+  return { http, delegations };
+}
+
 /** Undefined where the route is only for gateways. */
-function readHttpRoute(fields: Fields, scope: DestinationScope): HttpRoute | undefined {
+function readHttpRoute(fields: Fields, scope: DestinationScope): (HttpPolicy & { target: RouteTarget }) | undefined {
   const entries = fields.list('match');
   const matches = entries.flatMap((entry) => readHttpMatch(entry) ?? []);
-  const action = readAction(fields, scope);
+  const target = readTarget(fields, scope);
   const timeoutMs = fields.duration('timeout');
   const retries = readRetries(fields);
   const fault = readFault(fields);
@@ -72,9 +97,9 @@ function readHttpRoute(fields: Fields, scope: DestinationScope): HttpRoute | und
     mirrors: readMirrors(fields, scope),
     ...(cors && { cors }),
   };
-  if (rewrite && action && action.kind !== 'route') fields.error('rewrite', 'has no effect beside redirect or directResponse');
+  if (rewrite && target && 'action' in target && target.action.kind !== 'route') fields.error('rewrite', 'has no effect beside redirect or directResponse');
   fields.finish();
   // A route whose every match was for gateways would otherwise match everything.
-  if (!action || (entries.length > 0 && matches.length === 0)) return undefined;
-  return { ...route, action };
+  if (!target || (entries.length > 0 && matches.length === 0)) return undefined;
+  return { ...route, target };
 }

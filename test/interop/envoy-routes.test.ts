@@ -33,6 +33,10 @@ spec:
       directResponse: { status: 200, body: { string: '${'x'.repeat(6000)}' } }
     - match: [{ uri: { prefix: /moved } }]
       redirect: { uri: /here, authority: elsewhere.test, scheme: https, redirectCode: 308 }
+    - match: [{ uri: { exact: /same-port } }]
+      redirect: { authority: elsewhere.test, derivePort: FROM_REQUEST_PORT }
+    - match: [{ uri: { prefix: /team/ } }]
+      delegate: { name: team }
     - match: [{ uri: { prefix: /abort } }]
       fault: { abort: { httpStatus: 599, percentage: { value: 100 } } }
       route: [{ destination: { host: ${host}, subset: a } }]
@@ -52,6 +56,17 @@ spec:
     - match: [{ uri: { prefix: /query }, queryParams: { v: { regex: 'b+' } }, withoutHeaders: { x-no: {} } }]
       route: [{ destination: { host: ${host}, subset: b } }]
     - route: [{ destination: { host: ${host} } }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: team }
+spec:
+  http:
+    - match: [{ uri: { prefix: /team/a } }]
+      rewrite: { uri: /delegated }
+      route: [{ destination: { host: ${host} } }]
+    - match: [{ uri: { prefix: /outside } }]
+      directResponse: { status: 418 }
 `;
 
 function services(port: number, a: readonly Backend[], b: readonly Backend[], single: number): string {
@@ -75,6 +90,10 @@ ${endpoints}
     `${rule('shop', '{ loadBalancer: { consistentHash: { httpHeaderName: x-user } } }')}  subsets: [{ name: a, labels: { version: a } }, { name: b, labels: { version: b } }]\n`,
     entry('strict', 'DNS', dns),
     entry('logical', 'DNS_ROUND_ROBIN', dns),
+    entry('sticky', 'STATIC', [...a.map(endpoint('a')), ...b.map(endpoint('b'))].join('\n')),
+    rule('sticky', '{ loadBalancer: { consistentHash: { httpCookie: { name: stick, path: /, ttl: 1h, attributes: [{ name: SameSite, value: Lax }] } } } }'),
+    entry('warm', 'STATIC', a.map(endpoint('a')).join('\n')),
+    rule('warm', '{ loadBalancer: { simple: ROUND_ROBIN, warmup: { duration: 1s, minimumPercent: 20, aggression: 1.5 }, zoneAwareLbSetting: { minClusterSize: 2 } } }'),
     entry('narrow', 'STATIC', slow),
     rule('narrow', '{ connectionPool: { tcp: { maxConnections: 1 }, http: { http1MaxPendingRequests: 1 } } }'),
     entry('fragile', 'STATIC', [slow, dns.replace('localhost', '127.0.0.1')].join('\n')),
@@ -142,6 +161,19 @@ describe.skipIf(envoy.missing !== undefined)(`Envoy 1.40 does what the configura
     expect((await ask('/large')).text).toHaveLength(6000);
     const { status, headers } = await ask('/moved/away');
     expect([status, headers['location']]).toEqual([308, 'https://elsewhere.test/here']);
+    expect((await ask('/same-port')).headers['location']).toBe(`http://elsewhere.test:${port - 5000}/same-port`);
+  });
+
+  it('has the routes of a delegate, and not those that its rule does not hand over', async () => {
+    expect(await ask('/team/a')).toMatchObject({ status: 200, path: '/delegated' });
+    expect((await ask('/outside')).status).toBe(200);
+  });
+
+  it('makes cookies with attributes, and takes tuned warm-up and zones', async () => {
+    const made = String((await ask('/', { to: 'sticky.test.internal' })).headers['set-cookie']);
+    expect(made).toMatch(/^stick=/);
+    expect(made).toContain('SameSite=Lax');
+    expect((await ask('/', { to: 'warm.test.internal' })).status).toBe(200);
   });
 
   it('injects faults', async () => {

@@ -237,6 +237,6 @@ describe('delta', () => {
     expect(pushes).toBeGreaterThanOrEqual(200);
     expect(pushes).toBeLessThan(240);
     stream.resume();
-    await vi.waitFor(async () => expect(contentsOf(await stream.next())[0]).toMatch(/^a=200:/));
+    await vi.waitFor(async () => expect(contentsOf(await stream.next())[0]).toMatch(/^a=200:/), { timeout: 10_000, interval: 1 });
   });
 });

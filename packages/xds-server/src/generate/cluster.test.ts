@@ -209,6 +209,16 @@ describe('endpoints', () => {
     expect(priorities(make('endpoint', [prefers('close'), ...places, off], named(), eu).config).map(([priority]: [number]) => priority)).toEqual([0, 0, 0, 0]);
   });
 
+  it('leave zones to clients that balance by zone: only regions fail over', () => {
+    const zoneAware = { enabled: true, minClusterSize: 2, failover: [], failoverPriority: [] };
+    const policy = rule({ ...outliers, loadBalancer: { simple: 'default', zoneAware, locality: { enabled: true, distribute: [{ from: '*', to: { '*': 100 } }], failover: [], failoverPriority: [] } } });
+    const eu = client(at('eu', 'eu-1', 'a'));
+    expect(priorities(make('endpoint', [...all, policy], named(), eu).config).map(([priority]: [number]) => priority)).toEqual([0, 0, 1, 1]);
+    expect(make('cluster', [...all, policy], named(), eu).config.commonLbConfig.zoneAwareLbConfig).toEqual({ minClusterSize: '2' });
+    const off = rule({ loadBalancer: { simple: 'default', zoneAware: { ...zoneAware, enabled: false } } });
+    expect(make('cluster', [...all, off], named(), eu).config.commonLbConfig.zoneAwareLbConfig).toEqual({ routingEnabled: {}, minClusterSize: '2' });
+  });
+
   it('are shared out by place, without outlier detection too', () => {
     const policy = rule({ loadBalancer: { simple: 'default', locality: { enabled: true, distribute: [{ from: 'eu/eu-1/*', to: { 'eu/eu-1/*': 70, 'eu/*': 30, 'us/*': 0 } }], failover: [], failoverPriority: [] } } });
     const { config } = make('endpoint', [...all, policy], named(), client(at('eu', 'eu-1')));

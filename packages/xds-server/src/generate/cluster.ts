@@ -3,7 +3,7 @@ import {
   Cluster_DiscoveryType as DiscoveryType, Cluster_DnsLookupFamily as DnsLookupFamily, ClusterSchema, HttpProtocolOptionsSchema, type CircuitBreakers_ThresholdsSchema,
 } from '@weft/xds-api/cluster';
 import { selects } from '../model/model-object.js';
-import type { ConnectionPool } from '../model/traffic-policy.js';
+import type { ConnectionPool, LoadBalancer } from '../model/traffic-policy.js';
 import { clusterTarget, discovery, type ClusterTarget } from './cluster-target.js';
 import { hostItself, loadAssignment, subsetEndpoints } from './endpoint.js';
 import type { GenerateContext, GeneratedResource, ProfileName } from './generator.js';
@@ -97,13 +97,20 @@ function thresholds(profile: ProfileName, { connectionPool: pool = {}, retryBudg
  * it is off unless minHealthPercent asks for it, as in Istio when it sends unhealthy endpoints.
  */
 function panic({ outlierDetection: outliers, loadBalancer }: EffectivePolicy): Pick<ClusterInit, 'commonLbConfig'> {
-  const weighted = loadBalancer?.locality?.enabled !== false && (loadBalancer?.locality?.distribute.length ?? 0) > 0;
+  const { zoneAware } = loadBalancer ?? {};
+  const weighted = !zoneAware?.enabled && loadBalancer?.locality?.enabled !== false && (loadBalancer?.locality?.distribute.length ?? 0) > 0;
   return {
     commonLbConfig: {
       healthyPanicThreshold: { value: outliers?.minHealthPercent ?? 0 },
       ...(weighted ? { localityConfigSpecifier: { case: 'localityWeightedLbConfig', value: {} } } : {}),
+      ...(!weighted && zoneAware ? { localityConfigSpecifier: { case: 'zoneAwareLbConfig', value: zoneAwareConfig(zoneAware) } } : {}),
     },
   };
+}
+
+/** A client that has a local cluster routes by zone unless it is told not to. */
+function zoneAwareConfig({ enabled, minClusterSize }: NonNullable<LoadBalancer['zoneAware']>) {
+  return { ...(!enabled && { routingEnabled: { value: 0 } }), ...(minClusterSize !== undefined && { minClusterSize: BigInt(minClusterSize) }) };
 }
 
 function protocolOptions(pool: ConnectionPool = {}, http2: boolean): Pick<ClusterInit, 'typedExtensionProtocolOptions'> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { authorization, peerPolicy, service, workload, workloadGroup } from '../model/fixture.js';
+import { authorization, peerPolicy, routeRule, service, workload, workloadGroup } from '../model/fixture.js';
 import type { ModelObject } from '../model/model-object.js';
+import type { HttpMatch, HttpRoute } from '../model/route-rule.js';
 import { contextOf, generateJson, type Json, type TestMesh } from './fixture.js';
 import { lintForGrpc } from './lint.js';
 import { grpcProfile } from './profile/grpc.js';
@@ -33,6 +34,45 @@ describe('the listener of a Weft server', () => {
       normalizePath: true, mergeSlashes: true, pathWithEscapedSlashesAction: 'KEEP_UNCHANGED', forwardClientCertDetails: 'SANITIZE_SET', streamIdleTimeout: '0s',
     });
     expect(hcm.httpFilters.map((filter: Json) => filter.name)).toEqual(['envoy.filters.http.router']);
+  });
+
+  describe('answers browsers', () => {
+    const match = (over: Partial<HttpMatch>): HttpMatch => ({ name: '', ignoreUriCase: false, headers: [], withoutHeaders: [], queryParams: [], sourceLabels: {}, ...over });
+    const route = (over: Partial<HttpRoute>): HttpRoute => ({ name: '', matches: [], mirrors: [], action: { kind: 'route', destinations: [] }, ...over });
+    const cors = { allowOrigins: [{ kind: 'exact', value: 'https://a.test' }], allowMethods: ['GET'], allowHeaders: [], exposeHeaders: [] } as const;
+    const hcmOf = (http: HttpRoute[], objects: ModelObject[] = [registration(40123)]) => {
+      const { listener, warnings } = inbound([...objects, routeRule('payments', [payments.host], { http })], 'weft/inbound/http/10.0.0.1:40123');
+      const hcm = listener.filterChains[0].filters[0].typedConfig;
+      return { filters: hcm.httpFilters.map(({ name }: Json) => name), routes: hcm.routeConfig.virtualHosts[0].routes, warnings };
+    };
+    const uri = (value: string) => ({ uri: { kind: 'prefix', value } as const });
+
+    it('as the rule of its service says, after authorization', () => {
+      const deny = authorization('deny', { action: 'deny', rules: [{ from: [], to: [], when: [] }] });
+      const { filters, routes } = hcmOf([route({ name: 'api', matches: [match(uri('/api')), match({ ...uri('/other'), port: 81 })], cors }), route({ matches: [match(uri('/open'))] })], [registration(40123), deny]);
+      expect(filters).toEqual(['envoy.filters.http.rbac.DENY', 'envoy.filters.http.cors', 'envoy.filters.http.router']);
+      expect(routes).toEqual([
+        { name: 'api', match: { prefix: '/api' }, nonForwardingAction: {}, typedPerFilterConfig: { 'envoy.filters.http.cors': expect.objectContaining({ allowMethods: 'GET' }) as Json } },
+        { name: 'default', match: { prefix: '/open' }, nonForwardingAction: {} },
+        { name: 'default', match: { prefix: '/' }, nonForwardingAction: {} },
+      ]);
+    });
+
+    it('up to the first route that takes everything, and not for matches of certain clients', () => {
+      expect(hcmOf([route({ matches: [match({ sourceLabels: { app: 'a' } })], cors }), route({ name: 'all', cors }), route({ name: 'never' })]).routes.map(({ name }: Json) => name)).toEqual(['all']);
+    });
+
+    it('not at all where no route that forwards has a policy, or its service is not known', () => {
+      const none = { filters: ['envoy.filters.http.router'], routes: [{ name: 'default', match: { prefix: '/' }, nonForwardingAction: {} }] };
+      expect(hcmOf([route({ matches: [match(uri('/a'))] }), route({ cors, action: { kind: 'redirect', status: 301 } })])).toMatchObject(none);
+      expect(hcmOf([route({ cors })], [])).toMatchObject(none);
+    });
+
+    it('with one policy where services share the port, which it says', () => {
+      const twin = service('twin', { selector: { app: 'payments' }, ports: payments.ports });
+      const { warnings } = hcmOf([route({ cors })], [registration(40123), twin, routeRule('twin', [twin.host], { http: [route({ cors })] })]);
+      expect(warnings).toEqual([expect.stringContaining('corsPolicy of twin.default.svc.cluster.local is not used on the port that it shares with payments.default.svc.cluster.local')]);
+    });
   });
 
   it('has the filter chains of its mTLS mode', () => {

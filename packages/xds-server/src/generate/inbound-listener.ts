@@ -5,7 +5,9 @@ import {
 } from '@weft/xds-api/http';
 import { ListenerSchema, type FilterChainSchema } from '@weft/xds-api/listener';
 import { DownstreamTlsContextSchema } from '@weft/xds-api/tls';
+import { corsFilter } from './cors.js';
 import type { GenerateContext, GeneratedResource, ProfileName } from './generator.js';
+import { corsRoutes, everyRequest } from './inbound-routes.js';
 import { inboundWorkload, type InboundWorkload } from './inbound-workload.js';
 import { duration, encode, extension, socketAddress, type Init } from './message.js';
 import { bracketed, parseGrpcInboundName, parseWeftInboundName, type InboundName } from './name.js';
@@ -103,6 +105,7 @@ function connectionManager(context: GenerateContext, profile: ProfileName, inbou
   const { declaredPort } = workload;
   const scope = rbacScope(context, profile, inbound, workload);
   const routeName = `inbound|http|${declaredPort}`;
+  const cors = profile === 'weft' ? corsRoutes(context, workload) : undefined;
   return {
     routeSpecifier: {
       case: 'routeConfig',
@@ -112,12 +115,12 @@ function connectionManager(context: GenerateContext, profile: ProfileName, inbou
           {
             name: routeName,
             domains: ['*'],
-            routes: [{ name: 'default', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'nonForwardingAction', value: {} } }],
+            routes: cors ?? [everyRequest],
           },
         ],
       },
     },
-    httpFilters: [...rbacFilters(scope, model.authorizations(workload), (reason) => context.warn(reason)), routerFilter()],
+    httpFilters: [...rbacFilters(scope, model.authorizations(workload), (reason) => context.warn(reason)), ...(cors ? [corsFilter()] : []), routerFilter()],
   };
 }
 

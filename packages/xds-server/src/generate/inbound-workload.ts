@@ -16,6 +16,8 @@ export interface InboundWorkload {
   mtls: MtlsMode;
   /** Those that lead to this port. */
   services: readonly Service[];
+  /** Absent where the model does not know the workload. */
+  target?: { workload: Workload; port: number };
   /** What the port speaks is not HTTP: by the services that lead to it, else by its name. */
   bytes: boolean;
 }
@@ -41,6 +43,7 @@ export function inboundWorkload(context: GenerateContext, inbound: InboundName):
     declaredPort,
     mtls: model.mtlsMode({ namespace, labels }, declaredPort),
     bytes: ports.length > 0 ? ports.every(({ protocol }) => !isHttp(protocol)) : !isHttp(portProtocol(undefined, inbound.portName ?? '', 0)),
+    ...(found && { target: { workload: found, port: inbound.port } }),
     services: found ? services.filter((service) => service.ports.some((port) => endpointPort(found, port) === inbound.port)) : [],
   };
 }

@@ -67,6 +67,7 @@ function grpcPolicy({ node }: GenerateContext, loadBalancer: LoadBalancer | unde
     policy(extension('envoy.load_balancing_policies.wrr_locality', WrrLocalitySchema, { endpointPickingPolicy: { policies: children } }));
   const result = (...policies: ReturnType<typeof policy>[]): LoadBalancingFields => ({ lbPolicy: LbPolicy.ROUND_ROBIN, loadBalancingPolicy: { policies } });
 
+  if (loadBalancer?.zoneAware?.enabled) warn('loadBalancer.zoneAwareLbSetting: gRPC clients do not balance by zone');
   if (loadBalancer?.warmup) warn('loadBalancer.warmup: gRPC clients have no slow start');
   if (loadBalancer?.simple === 'peak-ewma') warn('loadBalancer.simple PEAK_EWMA: only Weft clients have it; gRPC clients use LEAST_REQUEST where they have it, else round robin');
   const hash = loadBalancer?.consistentHash;

@@ -22,6 +22,8 @@ interface Weighted {
 }
 
 export function localityGroups<E extends Weighted>(context: GenerateContext, policy: EffectivePolicy, endpoints: readonly E[]): LocalityGroup<E>[] {
+  const { zoneAware } = policy.loadBalancer ?? {};
+  if (zoneAware?.enabled) return zoneAwareGroups(context, policy, zoneAware, endpoints);
   const setting = policy.loadBalancer?.locality;
   if (setting?.enabled === false) return group(endpoints, () => 0);
   if (setting && setting.distribute.length > 0) return distribute(context, setting.distribute, group(endpoints, () => 0));
@@ -34,6 +36,16 @@ export function localityGroups<E extends Weighted>(context: GenerateContext, pol
   // Labels alone decide where they are given; places count beside them only where `failover` asks for it.
   const byPlace = labels.length === 0 || failover.length > 0;
   return group(endpoints, ({ workload }) => labelPriority(context, labels, workload) * 5 + (byPlace ? localityPriority(context.node.locality, failover, workload.locality) : 0));
+}
+
+/** Zones are the client's own business; only regions fail over, and labels where they are given. */
+function zoneAwareGroups<E extends Weighted>(context: GenerateContext, policy: EffectivePolicy, { failover, failoverPriority }: NonNullable<LoadBalancer['zoneAware']>, endpoints: readonly E[]): LocalityGroup<E>[] {
+  if (policy.outlierDetection === undefined) return group(endpoints, () => 0);
+  const regionPriority = (other: Locality) => {
+    const priority = localityPriority(context.node.locality, failover, other);
+    return priority < 3 ? 0 : priority;
+  };
+  return group(endpoints, ({ workload }) => labelPriority(context, failoverPriority, workload) * 5 + regionPriority(workload.locality));
 }
 
 /** 0 same sub-zone, 1 zone, 2 region, 3 another region, 4 another region than the one `failover` names for ours. */

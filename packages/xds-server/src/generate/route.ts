@@ -85,7 +85,6 @@ function ruleRoutes(context: GenerateContext, profile: ProfileName, target: Outb
 function routeWithoutMatch(scope: ActionScope, route: HttpRoute): RouteInit {
   const { fault, cors } = route;
   const { profile } = scope;
-  if (cors && profile === 'weft') scope.warn('corsPolicy: browsers do not come through Weft clients; answer CORS in the server');
   return {
     action: routeActionOf(scope, route),
     ...(profile === 'grpc' ? {} : headerMutations(route)),

@@ -50,6 +50,8 @@ export interface LoadBalancer {
     failover: readonly { from: string; to: string }[];
     failoverPriority: readonly string[];
   };
+  /** Callers send what their own zone can carry to it. Replaces `locality`; failover is by region then. */
+  zoneAware?: { enabled: boolean; minClusterSize?: number; failover: readonly { from: string; to: string }[]; failoverPriority: readonly string[] };
 }
 
 export interface ConnectionPool {

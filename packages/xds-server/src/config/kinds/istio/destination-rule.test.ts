@@ -30,6 +30,11 @@ describe('load balancing', () => {
     expect(hash('useSourceIp: true, ringHash: {minimumRingSize: 10}')).toEqual({ sourceIp: true, ring: { minimumSize: 10 } });
   });
 
+  it('by zone', () => {
+    expect(policy('loadBalancer: {zoneAwareLbSetting: {minClusterSize: 2, failover: [{from: a, to: b}]}}').loadBalancer?.zoneAware).toEqual({ enabled: true, minClusterSize: 2, failover: [{ from: 'a', to: 'b' }], failoverPriority: [] });
+    expect(problems('loadBalancer: {zoneAwareLbSetting: {}, localityLbSetting: {}}')[0]).toContain('localityLbSetting: has no effect beside zoneAwareLbSetting');
+  });
+
   it('with cookie attributes, tuned warm-up and peak EWMA', () => {
     const cookie = (given: string) => policy(`loadBalancer: {consistentHash: {httpCookie: {name: c, ${given}}}}`).loadBalancer?.consistentHash?.cookie;
     expect(cookie('ttl: 1s, attributes: [{name: SameSite, value: Lax}, {name: Secure}]')).toMatchObject({ attributes: [{ name: 'SameSite', value: 'Lax' }, { name: 'Secure', value: '' }] });

@@ -25,7 +25,8 @@ export function readLoadBalancer(fields: Fields | undefined): LoadBalancer | und
   const consistentHash = readConsistentHash(fields.object('consistentHash'));
   const locality = readLocality(fields.object('localityLbSetting'));
   const warmup = readWarmup(fields.object('warmup')) ?? oldWarmup(fields);
-  fields.unimplemented({ zoneAwareLbSetting: 'use localityLbSetting' });
+  const zoneAware = readZoneAware(fields.object('zoneAwareLbSetting'));
+  if (zoneAware && locality) fields.warn('localityLbSetting', 'has no effect beside zoneAwareLbSetting');
   fields.finish();
   return {
     simple: name ? simple[name] : 'default',
@@ -33,6 +34,7 @@ export function readLoadBalancer(fields: Fields | undefined): LoadBalancer | und
     ...(peakEwma && { peakEwma }),
     ...(warmup && { warmup }),
     ...(locality && { locality }),
+    ...(zoneAware && { zoneAware }),
   };
 }
 
@@ -120,15 +122,26 @@ function readLocality(fields: Fields | undefined): LocalitySetting | undefined {
     entry.finish();
     return { from, to };
   });
-  const failover = fields.list('failover').map((entry) => {
+  const setting = { enabled: fields.boolean('enabled') ?? true, distribute, failover: readFailover(fields), failoverPriority: fields.strings('failoverPriority') };
+  fields.finish();
+  return setting;
+}
+
+function readFailover(fields: Fields): LocalitySetting['failover'] {
+  return fields.list('failover').map((entry) => {
     const pair = { from: entry.requiredString('from'), to: entry.requiredString('to') };
     if (pair.from === pair.to) entry.error('to', 'must be another region');
     entry.finish();
     return pair;
   });
-  const setting = { enabled: fields.boolean('enabled') ?? true, distribute, failover, failoverPriority: fields.strings('failoverPriority') };
+}
+
+function readZoneAware(fields: Fields | undefined): LoadBalancer['zoneAware'] {
+  if (!fields) return undefined;
+  const minClusterSize = fields.integer('minClusterSize');
+  const setting = { enabled: fields.boolean('enabled') ?? true, failover: readFailover(fields), failoverPriority: fields.strings('failoverPriority') };
   fields.finish();
-  return setting;
+  return { ...setting, ...(minClusterSize !== undefined && { minClusterSize }) };
 }
 
 function isPrime(value: number): boolean {

@@ -1,0 +1,74 @@
+// What VirtualServices ask for, seen from outside: delegates, redirects to the port of the request, CORS by the server of the host.
+import { createServer } from 'node:http';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { request } from 'undici';
+import { groupYaml, serviceYaml, TestMesh, type TestWorkload } from '../support/test-mesh.js';
+
+const rules = `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: target }
+spec:
+  hosts: [target]
+  http:
+    - match: [{ uri: { prefix: /team/ } }]
+      headers: { request: { set: { x-root: "1" } } }
+      delegate: { name: team, namespace: teams }
+    - match: [{ uri: { exact: /moved } }]
+      redirect: { authority: elsewhere.test, derivePort: FROM_REQUEST_PORT, uri: /here }
+    - match: [{ uri: { prefix: /public/ } }]
+      corsPolicy: { allowOrigins: [{ exact: "https://shop.test" }], allowMethods: [GET, PUT], maxAge: 1h }
+      route: [{ destination: { host: target } }]
+    - route: [{ destination: { host: target } }]
+`;
+const team = (path: string) => `apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: team, namespace: teams }
+spec:
+  http:
+    - match: [{ uri: { prefix: /team/a } }]
+      rewrite: { uri: ${path} }
+      route: [{ destination: { host: target.default.svc.cluster.local } }]
+`;
+
+let mesh: TestMesh;
+let caller: TestWorkload;
+let port: number;
+
+beforeAll(async () => {
+  mesh = await TestMesh.start({ 'services.yaml': `${serviceYaml('target')}${groupYaml('caller', 'caller')}`, 'routes.yaml': rules, 'team.yaml': team('/first') });
+  const target = await mesh.workload('target');
+  const app = createServer((incoming, response) => response.end(JSON.stringify({ url: incoming.url, root: incoming.headers['x-root'] })));
+  ({ port } = await target.server.listen(app, { port: 0, host: '127.0.0.1' }));
+  caller = await mesh.workload('caller');
+});
+
+afterAll(() => mesh?.close());
+
+const ask = async (path: string) => {
+  const { statusCode, headers, body } = await caller.client.request(`http://target${path}`);
+  const text = await body.text();
+  return { status: statusCode, location: headers['location'], ...(text.startsWith('{') && (JSON.parse(text) as { url: string; root?: string })) };
+};
+
+it('takes up the routes of a delegate in another namespace, and their changes', async () => {
+  await vi.waitFor(async () => expect(await ask('/team/a')).toMatchObject({ status: 200, url: '/first', root: '1' }), { timeout: 10_000 });
+  expect(await ask('/team/b')).toMatchObject({ status: 200, url: '/team/b' });
+  mesh.config.write('team.yaml', team('/second'));
+  await vi.waitFor(async () => expect(await ask('/team/a')).toMatchObject({ url: '/second' }), { timeout: 10_000 });
+});
+
+it('redirects to the port that was dialled', async () => {
+  expect(await ask('/moved')).toMatchObject({ status: 301, location: 'http://elsewhere.test/here' });
+});
+
+it('lets a server answer browsers as its host’s rule says, and only where it says so', async () => {
+  const preflight = async (path: string, origin: string) => {
+    const { statusCode, headers, body } = await request(`http://127.0.0.1:${port}${path}`, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'PUT' } });
+    return { status: statusCode, origin: headers['access-control-allow-origin'], methods: headers['access-control-allow-methods'], age: headers['access-control-max-age'], body: await body.text() };
+  };
+  expect(await preflight('/public/x', 'https://shop.test')).toEqual({ status: 200, origin: 'https://shop.test', methods: 'GET,PUT', age: '3600', body: '' });
+  expect(await preflight('/public/x', 'https://evil.test')).toMatchObject({ origin: undefined, body: expect.stringContaining('/public/x') as string });
+  expect(await preflight('/private', 'https://shop.test')).toMatchObject({ origin: undefined, body: expect.stringContaining('/private') as string });
+  const { headers, body } = await request(`http://127.0.0.1:${port}/public/x`, { headers: { origin: 'https://shop.test' } });
+  expect([headers['access-control-allow-origin'], (JSON.parse(await body.text()) as { url: string }).url]).toEqual(['https://shop.test', '/public/x']);
+});

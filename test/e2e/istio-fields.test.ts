@@ -1,8 +1,24 @@
-// What VirtualServices ask for, seen from outside: delegates, redirects to the port of the request, CORS by the server of the host.
+// What Istio's kinds ask for, seen from outside: delegates, redirects to the port of the request, CORS by the server of the host, wildcard hosts.
+import { once } from 'node:events';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { request } from 'undici';
+import type * as Dns from 'node:dns/promises';
 import { groupYaml, serviceYaml, TestMesh, type TestWorkload } from '../support/test-mesh.js';
+
+/** Names that no resolver of this machine knows. */
+vi.mock('node:dns/promises', async (original) => {
+  const dns = await original<typeof Dns>();
+  const lookup = (name: string, options: object) => (name.endsWith('.wild.test') ? Promise.resolve([{ address: '127.0.0.1', family: 4 }]) : dns.lookup(name, options));
+  return { ...dns, lookup };
+});
+
+const wildcard = (port: number) => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: wild }
+spec: { hosts: ["*.wild.test"], location: MESH_EXTERNAL, resolution: DYNAMIC_DNS, ports: [{ number: ${port}, name: http, protocol: HTTP }] }
+`;
 
 const rules = `apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -71,4 +87,25 @@ it('lets a server answer browsers as its host’s rule says, and only where it s
   expect(await preflight('/private', 'https://shop.test')).toMatchObject({ origin: undefined, body: expect.stringContaining('/private') as string });
   const { headers, body } = await request(`http://127.0.0.1:${port}/public/x`, { headers: { origin: 'https://shop.test' } });
   expect([headers['access-control-allow-origin'], (JSON.parse(await body.text()) as { url: string }).url]).toEqual(['https://shop.test', '/public/x']);
+});
+
+it('resolves names under a wildcard host as requests come, within what the process may dial', async () => {
+  const outside = createServer((incoming, response) => response.end(incoming.headers.host)).listen(0, '127.0.0.1');
+  await once(outside, 'listening');
+  const outsidePort = (outside.address() as AddressInfo).port;
+  mesh.config.write('wild.yaml', wildcard(outsidePort));
+  const guarded = caller;
+  const allowed = await mesh.workload('caller', 'caller', { forwardProxyAllow: ['127.0.0.0/8'] });
+  try {
+    const get = async (from: TestWorkload, name: string) => {
+      const { statusCode, body } = await from.client.request(`http://${name}.wild.test:${outsidePort}/`);
+      return [statusCode, await body.text()];
+    };
+    await vi.waitFor(async () => expect(await get(allowed, 'a')).toEqual([200, `a.wild.test:${outsidePort}`]), { timeout: 10_000 });
+    expect(await get(allowed, 'b')).toEqual([200, `b.wild.test:${outsidePort}`]);
+    expect((await get(guarded, 'a'))[0]).toBe(503);
+  } finally {
+    outside.closeAllConnections();
+    outside.close();
+  }
 });

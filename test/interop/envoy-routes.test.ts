@@ -92,6 +92,7 @@ ${endpoints}
     entry('logical', 'DNS_ROUND_ROBIN', dns),
     entry('sticky', 'STATIC', [...a.map(endpoint('a')), ...b.map(endpoint('b'))].join('\n')),
     rule('sticky', '{ loadBalancer: { consistentHash: { httpCookie: { name: stick, path: /, ttl: 1h, attributes: [{ name: SameSite, value: Lax }] } } } }'),
+    `apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: wild }\nspec: { hosts: ['*.localhost'], resolution: DYNAMIC_DNS, ports: [{ number: ${port}, name: main, protocol: HTTP }] }\n`,
     entry('warm', 'STATIC', a.map(endpoint('a')).join('\n')),
     rule('warm', '{ loadBalancer: { simple: ROUND_ROBIN, warmup: { duration: 1s, minimumPercent: 20, aggression: 1.5 }, zoneAwareLbSetting: { minClusterSize: 2 } } }'),
     entry('narrow', 'STATIC', slow),
@@ -167,6 +168,11 @@ describe.skipIf(envoy.missing !== undefined)(`Envoy 1.40 does what the configura
   it('has the routes of a delegate, and not those that its rule does not hand over', async () => {
     expect(await ask('/team/a')).toMatchObject({ status: 200, path: '/delegated' });
     expect((await ask('/outside')).status).toBe(200);
+  });
+
+  it('resolves names under a wildcard host as requests come', async () => {
+    expect(await ask('/', { to: `any.localhost:${a[0]!.port}` })).toMatchObject({ status: 200, instance: 'a-1' });
+    expect(await ask('/', { to: `other.localhost:${b[0]!.port}` })).toMatchObject({ status: 200, instance: 'b-1' });
   });
 
   it('makes cookies with attributes, and takes tuned warm-up and zones', async () => {

@@ -20,7 +20,7 @@ export function clusterTarget(context: GenerateContext, profile: ProfileName, cl
   const service = name && visibleService(context, name.host);
   const port = service?.ports.find(({ number }) => number === name?.port);
   if (name === undefined || service === undefined || port === undefined) return undefined;
-  if (!hasCluster(service)) {
+  if (!hasCluster(service, port)) {
     context.warn(`${service.origin}: resolution ${service.resolution} of ${service.host} makes no cluster`);
     return undefined;
   }
@@ -33,11 +33,12 @@ export function clusterTarget(context: GenerateContext, profile: ProfileName, cl
   return { clusterName, name, service, port, policy };
 }
 
-export type Discovery = { kind: 'eds' } | { kind: 'dns'; logical: boolean } | { kind: 'none'; reason: string };
+export type Discovery = { kind: 'eds' } | { kind: 'dns'; logical: boolean } | { kind: 'dynamic' } | { kind: 'none'; reason: string };
 
 export function discovery({ model }: GenerateContext, profile: ProfileName, { service, port, name, policy }: ClusterTarget): Discovery {
   const { resolution } = service;
   const subsetMissing = name.subset !== '' && policy.subset === undefined;
+  if (resolution === 'dynamic-dns') return profile === 'grpc' ? { kind: 'none', reason: `gRPC clients resolve no names under ${service.host}` } : { kind: 'dynamic' };
   if (subsetMissing || (resolution !== 'dns' && resolution !== 'logical-dns')) return { kind: 'eds' };
   if (profile !== 'grpc') return { kind: 'dns', logical: resolution === 'logical-dns' };
   // gRPC knows names only as LOGICAL_DNS with exactly one endpoint.

@@ -1,10 +1,11 @@
 // Clusters: how one port of a service, or a subset of it, is reached.
 import {
-  Cluster_DiscoveryType as DiscoveryType, Cluster_DnsLookupFamily as DnsLookupFamily, ClusterSchema, HttpProtocolOptionsSchema, type CircuitBreakers_ThresholdsSchema,
+  Cluster_DiscoveryType as DiscoveryType, Cluster_DnsLookupFamily as DnsLookupFamily, Cluster_LbPolicy as LbPolicy, ClusterSchema, HttpProtocolOptionsSchema, type CircuitBreakers_ThresholdsSchema,
 } from '@weft/xds-api/cluster';
 import { selects } from '../model/model-object.js';
 import type { ConnectionPool, LoadBalancer } from '../model/traffic-policy.js';
 import { clusterTarget, discovery, type ClusterTarget } from './cluster-target.js';
+import { dynamicForwardProxyType } from './dynamic-forward-proxy.js';
 import { hostItself, loadAssignment, subsetEndpoints } from './endpoint.js';
 import type { GenerateContext, GeneratedResource, ProfileName } from './generator.js';
 import { loadBalancing } from './load-balancing.js';
@@ -44,13 +45,20 @@ export function cluster(context: GenerateContext, profile: ProfileName, clusterN
     name: clusterName,
     ...found,
     connectTimeout: duration(policy.connectionPool?.connectTimeoutMs ?? connectTimeoutMs),
-    ...loadBalancing(context, profile, policy.loadBalancer, warn),
+    ...balancing(context, profile, target, warn),
     circuitBreakers: { thresholds: [thresholds(profile, policy)] },
     ...(outliers && { outlierDetection: outliers }),
     ...(policy.proxyProtocol ? behindProxyHeader(tls, policy.proxyProtocol) : tls),
     metadata: { filterMetadata: { istio: { services: [serviceMetadata(service)] } } },
-    ...(profile === 'grpc' ? grpcLimits(policy, warn) : { ...panic(policy), ...protocolOptions(policy.connectionPool, http2), ...tcpKeepalive(policy.connectionPool) }),
+    ...(profile === 'grpc' ? grpcLimits(policy, warn) : { ...panic(policy), ...protocolOptions(policy.connectionPool, http2, service.resolution === 'dynamic-dns'), ...tcpKeepalive(policy.connectionPool) }),
   });
+}
+
+/** Where each request names its host there is nothing to choose. */
+function balancing(context: GenerateContext, profile: ProfileName, { service, policy }: ClusterTarget, warn: (reason: string) => void): ClusterInit {
+  if (service.resolution !== 'dynamic-dns') return loadBalancing(context, profile, policy.loadBalancer, warn);
+  if (policy.loadBalancer) warn('loadBalancer: has no effect with DYNAMIC_DNS, where requests name their host');
+  return { lbPolicy: LbPolicy.CLUSTER_PROVIDED };
 }
 
 function overEds(serviceName: string): Pick<ClusterInit, 'clusterDiscoveryType' | 'edsClusterConfig'> {
@@ -62,6 +70,7 @@ function endpointDiscovery(context: GenerateContext, profile: ProfileName, targe
   const kind = discovery(context, profile, target);
   if (kind.kind === 'none') return kind.reason;
   if (kind.kind === 'eds') return overEds(target.clusterName);
+  if (kind.kind === 'dynamic') return { clusterDiscoveryType: dynamicForwardProxyType() };
   const { service, port, policy } = target;
   const named = subsetEndpoints(context, target);
   const itself = service.endpoints.length === 0 && selects(policy.subset?.labels ?? {}, {}) ? [hostItself(service, port)] : [];
@@ -113,7 +122,7 @@ function zoneAwareConfig({ enabled, minClusterSize }: NonNullable<LoadBalancer['
   return { ...(!enabled && { routingEnabled: { value: 0 } }), ...(minClusterSize !== undefined && { minClusterSize: BigInt(minClusterSize) }) };
 }
 
-function protocolOptions(pool: ConnectionPool = {}, http2: boolean): Pick<ClusterInit, 'typedExtensionProtocolOptions'> {
+function protocolOptions(pool: ConnectionPool = {}, http2: boolean, namedByRequests: boolean): Pick<ClusterInit, 'typedExtensionProtocolOptions'> {
   const { idleTimeoutMs = pool.tcpIdleTimeoutMs, maxConnectionDurationMs, maxRequestsPerConnection, maxConcurrentStreams, http2KeepAlive } = pool;
   const http2Options = {
     ...(maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams }),
@@ -125,6 +134,8 @@ function protocolOptions(pool: ConnectionPool = {}, http2: boolean): Pick<Cluste
       ...(maxConnectionDurationMs === undefined ? {} : { maxConnectionDuration: duration(maxConnectionDurationMs) }),
       ...(maxRequestsPerConnection ? { maxRequestsPerConnection } : {}),
     },
+    // Envoy wants both where requests name their host: the certificate must be that host's.
+    ...(namedByRequests && { upstreamHttpProtocolOptions: { autoSni: true, autoSanValidation: true } }),
     upstreamProtocolOptions: pool.useClientProtocol
       ? { case: 'useDownstreamProtocolConfig', value: { httpProtocolOptions: {}, http2ProtocolOptions: http2Options } }
       : { case: 'explicitHttpConfig', value: { protocolConfig: http2 ? { case: 'http2ProtocolOptions', value: http2Options } : { case: 'httpProtocolOptions', value: {} } } },

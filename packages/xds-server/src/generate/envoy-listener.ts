@@ -6,6 +6,7 @@ import { ListenerSchema, TlsInspectorSchema } from '@weft/xds-api/listener';
 import { TrafficDirection } from '@weft/xds-api/core';
 import { RouteConfigurationSchema } from '@weft/xds-api/route';
 import { corsFilter } from './cors.js';
+import { dynamicForwardProxyFilter } from './dynamic-forward-proxy.js';
 import { faultFilter } from './fault.js';
 import type { GenerateContext, GeneratedResource } from './generator.js';
 import { visibleBytePorts, visibleHttpPorts } from './inventory.js';
@@ -42,6 +43,7 @@ export function envoyListener(context: GenerateContext, name: string): Generated
   }
   const common = { name, address: socketAddress(loopback, bound), trafficDirection: TrafficDirection.OUTBOUND };
   if (!httpPortNumbers(context).includes(port)) return bytesListener(context, port, common);
+  const byName = visibleHttpPorts(context).some((candidate) => candidate.port.number === port && candidate.service.resolution === 'dynamic-dns');
   return encode(ListenerSchema, {
     ...common,
     filterChains: [
@@ -54,7 +56,7 @@ export function envoyListener(context: GenerateContext, name: string): Generated
               value: packAny(HttpConnectionManagerSchema, {
                 statPrefix: `outbound_${loopback}_${port}`,
                 routeSpecifier: { case: 'rds', value: { configSource: overAds, routeConfigName: String(port) } },
-                httpFilters: [faultFilter(), corsFilter(), routerFilter()],
+                httpFilters: [faultFilter(), corsFilter(), ...(byName ? [dynamicForwardProxyFilter()] : []), routerFilter()],
                 normalizePath: true,
                 upgradeConfigs,
                 // Istio's: a stream may be silent for as long as it likes; Envoy alone would end it after 5 minutes.

@@ -26,13 +26,13 @@ function visiblePorts(context: GenerateContext, profile: ProfileName): { service
 
 /** Ports of bytes, each number with the services that have it. */
 export function visibleBytePorts(context: GenerateContext): { service: Service; port: ServicePort }[] {
-  return visiblePorts(context, 'weft').filter(({ service, port }) => !isHttp(port.protocol) && hasCluster(service));
+  return visiblePorts(context, 'weft').filter(({ service, port }) => !isHttp(port.protocol) && hasCluster(service, port));
 }
 
 /** Listeners of what can be dialled, by `HOST:PORT`. */
 export function outboundListenerNames(context: GenerateContext, profile: ProfileName): string[] {
   return visiblePorts(context, profile)
-    .filter(({ service, port }) => (isHttp(port.protocol) ? namedTarget(context, service.host, port.number) !== undefined : hasCluster(service) || context.model.routeRule(service.host, context.node.namespace) !== undefined))
+    .filter(({ service, port }) => (isHttp(port.protocol) ? namedTarget(context, service.host, port.number) !== undefined : hasCluster(service, port) || context.model.routeRule(service.host, context.node.namespace) !== undefined))
     .map(({ service, port }) => hostPort(service.host, port.number));
 }
 
@@ -64,7 +64,7 @@ export function inboundPorts({ model, node }: GenerateContext, profile: ProfileN
 /** One cluster a port and subset. */
 export function clusterNames(context: GenerateContext, profile: ProfileName): string[] {
   return visiblePorts(context, profile)
-    .filter(({ service }) => hasCluster(service))
+    .filter(({ service, port }) => hasCluster(service, port))
     .flatMap(({ service, port }) => {
       const subsets = trafficPolicyRule(context, service)?.subsets.map(({ name }) => name) ?? [];
       return ['', ...new Set(subsets)].map((subset) => outboundName(service.host, port.number, subset));

@@ -2,6 +2,7 @@
 import { packAny } from '@weft/xds-api';
 import { HttpConnectionManagerSchema, RouterSchema } from '@weft/xds-api/http';
 import { ListenerSchema } from '@weft/xds-api/listener';
+import { dynamicForwardProxyFilter } from './dynamic-forward-proxy.js';
 import { faultFilter, hasFault } from './fault.js';
 import type { GenerateContext, GeneratedResource, ProfileName } from './generator.js';
 import { encode, extension, overAds } from './message.js';
@@ -17,6 +18,7 @@ export function outboundListener(context: GenerateContext, profile: ProfileName,
   if (target === undefined) return undefined;
   // gRPC drops its connections on any change of a Listener: its filters must not depend on whether a route has a fault.
   const withFault = profile === 'grpc' || context.model.routeRule(target.host, context.node.namespace)?.http.some(hasFault) === true;
+  const byName = profile === 'weft' && target.service?.resolution === 'dynamic-dns';
   const routeConfigName = outboundName(target.host, target.port);
   return encode(ListenerSchema, {
     name,
@@ -26,7 +28,7 @@ export function outboundListener(context: GenerateContext, profile: ProfileName,
         routeSpecifier: { case: 'rds', value: { configSource: overAds, routeConfigName } },
         // Istio's sidecars let WebSockets through; gRPC does not know the field's meaning.
         ...(profile === 'grpc' ? {} : { upgradeConfigs }),
-        httpFilters: [...(withFault ? [faultFilter()] : []), routerFilter()],
+        httpFilters: [...(withFault ? [faultFilter()] : []), ...(byName ? [dynamicForwardProxyFilter()] : []), routerFilter()],
       }),
     },
   });

@@ -46,8 +46,9 @@ export function schemePort(service: Service, port: number): ServicePort | undefi
   return http.length === 1 ? http[0] : undefined;
 }
 
-/** Whether there is an address to send to: not for `none` (whatever was dialled), nor a wildcard without endpoints. */
-export function hasCluster(service: Service): boolean {
+/** Whether there is an address to send to: not for `none` (whatever was dialled), nor a wildcard without endpoints, but where requests say the name. */
+export function hasCluster(service: Service, port: ServicePort): boolean {
+  if (service.resolution === 'dynamic-dns') return isHttp(port.protocol);
   if (service.resolution === 'none') return false;
   const byName = service.resolution === 'dns' || service.resolution === 'logical-dns';
   return !(byName && service.host.startsWith('*') && service.endpoints.length === 0);
@@ -59,7 +60,7 @@ function httpTarget(context: GenerateContext, service: Service, port: ServicePor
     return undefined;
   }
   const target = { host: service.host, port: port.number, service };
-  if (hasCluster(service) || context.model.routeRule(service.host, context.node.namespace)) return target;
+  if (hasCluster(service, port) || context.model.routeRule(service.host, context.node.namespace)) return target;
   context.warn(`${service.origin}: resolution ${service.resolution} of ${service.host} gives no address to send to: left to the application's own client`);
   return undefined;
 }

@@ -41,7 +41,7 @@ export function tcpListener(context: GenerateContext, name: string, target: TcpT
 
 /** To the dialled service itself. */
 function ownChain(context: GenerateContext, { service, port }: TcpTarget): FilterChainInit[] {
-  if (!hasCluster(service)) {
+  if (!hasCluster(service, port)) {
     context.warn(`${service.origin}: resolution ${service.resolution} of ${service.host} gives no address to connect to: left to the application's own client`);
     return [];
   }

@@ -28,9 +28,10 @@ export interface Service extends ModelBase {
   location: 'internal' | 'external';
   /**
    * Where endpoints come from. `selector`: workloads by label. `slices`: EndpointSlices. `static`: `endpoints`. `dns` and
-   * `logical-dns`: names in `endpoints`, or the host itself. `none`: whatever address was dialled.
+   * `logical-dns`: names in `endpoints`, or the host itself. `dynamic-dns`: the names that requests are for, under a wildcard
+   * host. `none`: whatever address was dialled.
    */
-  resolution: 'selector' | 'slices' | 'static' | 'dns' | 'logical-dns' | 'none';
+  resolution: 'selector' | 'slices' | 'static' | 'dns' | 'logical-dns' | 'dynamic-dns' | 'none';
   /** Labels of workloads in the service's namespace. Empty selects nothing. */
   selector: Readonly<Record<string, string>>;
   /** Endpoints written inside the object itself. */

@@ -40,6 +40,7 @@ describe('is refused for', () => {
     [`{hosts: ["*"], ${ports}}`, '.hosts[0]: cannot be * alone'],
     [`{hosts: [a.test], ${ports}, resolution: STATIC}`, '.endpoints: is required with STATIC (or workloadSelector)'],
     [`{hosts: [a.test], ${ports}, endpoints: [{address: 10.0.0.1}]}`, '.resolution: NONE has no endpoints: set STATIC or DNS'],
+    [`{hosts: ['*.test'], resolution: DYNAMIC_DNS, ${ports}, endpoints: [{address: 10.0.0.1}]}`, '.resolution: DYNAMIC_DNS has no endpoints: set STATIC or DNS'],
     [`{hosts: [a.test], ${ports}, resolution: STATIC, endpoints: [{address: b.test}]}`, '.endpoints[0].address: b.test is not an IP address, as STATIC requires'],
     [`{hosts: ["*.test"], ${ports}, resolution: DNS}`, '.resolution: *.test cannot be looked up in DNS: endpoints are required'],
     [`{hosts: [a.test], ${ports}, resolution: STATIC, endpoints: [{address: 10.0.0.1}], workloadSelector: {labels: {a: b}}}`, '.workloadSelector: cannot be set together with endpoints'],
@@ -51,11 +52,17 @@ describe('is refused for', () => {
   ])('%s', (spec, expected) => expect(problems(spec)).toEqual([expected]));
 });
 
-it('warns for ranges, which nobody can dial, and for DYNAMIC_DNS', () => {
-  expect(problems(`{hosts: [a.test], ${ports}, addresses: [10.0.0.0/8], resolution: DYNAMIC_DNS}`)).toEqual([
+it('warns for ranges, which nobody can dial, and for bytes under DYNAMIC_DNS, which name no host', () => {
+  expect(problems(`{hosts: ["*.test"], ports: [{number: 80, name: http, protocol: HTTP}, {number: 81, name: raw, protocol: TCP}], addresses: [10.0.0.0/8], resolution: DYNAMIC_DNS}`)).toEqual([
     'warning: .addresses[0]: ranges are not implemented: a client cannot dial one',
-    'warning: .resolution: DYNAMIC_DNS is not implemented: clients get no cluster for these hosts',
+    'warning: .ports: only HTTP requests say which name to resolve: with DYNAMIC_DNS clients get no cluster for the other ports',
   ]);
+});
+
+it('resolves names under a wildcard as requests come, and a single name like DNS does', () => {
+  const { objects, problems: found } = normalizeText(text(`{hosts: ["*.wild.test", one.test], ${ports}, resolution: DYNAMIC_DNS}`));
+  expect(found).toEqual([]);
+  expect(objects).toMatchObject([{ host: '*.wild.test', resolution: 'dynamic-dns', endpoints: [] }, { host: 'one.test', resolution: 'dns', endpoints: [{ address: 'one.test' }] }]);
 });
 
 describe('WorkloadEntry and WorkloadGroup', () => {

@@ -1,6 +1,6 @@
 // ServiceEntry (istio-envoy.md 1.6): each of its hosts becomes a service.
 import { isIP } from 'node:net';
-import type { Protocol, Service, ServicePort } from '../../../model/service.js';
+import { isHttp, type Protocol, type Service, type ServicePort } from '../../../model/service.js';
 import { noLocality, type Workload } from '../../../model/workload.js';
 import type { ConfigKind } from '../../config-kind.js';
 import type { ConfigObject } from '../../config-object.js';
@@ -34,12 +34,13 @@ export const serviceEntry: ConfigKind = {
       selector,
       subjectAltNames: spec.strings('subjectAltNames'),
     } as const;
-    check(spec, resolution, endpoints, hosts, Object.keys(selector).length > 0);
+    check(spec, resolution, shared.ports, endpoints, hosts, Object.keys(selector).length > 0);
     spec.finish();
     const base = modelBase(object);
     return hosts.map((host): Service => {
       const cluster = host.endsWith(`.${base.namespace}.svc.${context.clusterDomain}`);
-      const service = { ...base, ...shared, type: 'service', key: `${base.key}/${host}`, host, cluster } as const;
+      const resolved = resolution === 'DYNAMIC_DNS' ? (host.startsWith('*') ? 'dynamic-dns' : 'dns') : shared.resolution;
+      const service = { ...base, ...shared, resolution: resolved, type: 'service', key: `${base.key}/${host}`, host, cluster } as const;
       return { ...service, endpoints: endpointsOf(service, endpoints) };
     });
   },
@@ -117,10 +118,10 @@ function modelResolution(resolution: Resolution, selects: boolean): Service['res
   return resolution === 'DNS' ? 'dns' : resolution === 'DNS_ROUND_ROBIN' ? 'logical-dns' : 'none';
 }
 
-function check(spec: Fields, resolution: Resolution, endpoints: readonly Workload[], hosts: readonly string[], selects: boolean): void {
+function check(spec: Fields, resolution: Resolution, ports: readonly ServicePort[], endpoints: readonly Workload[], hosts: readonly string[], selects: boolean): void {
   const wildcard = hosts.find((host) => host.startsWith('*'));
-  if (resolution === 'DYNAMIC_DNS') spec.warn('resolution', 'DYNAMIC_DNS is not implemented: clients get no cluster for these hosts');
-  if (resolution === 'NONE' && (endpoints.length > 0 || selects)) spec.error('resolution', 'NONE has no endpoints: set STATIC or DNS');
+  if ((resolution === 'NONE' || resolution === 'DYNAMIC_DNS') && (endpoints.length > 0 || selects)) spec.error('resolution', `${resolution} has no endpoints: set STATIC or DNS`);
+  if (resolution === 'DYNAMIC_DNS' && ports.some(({ protocol }) => !isHttp(protocol))) spec.warn('ports', 'only HTTP requests say which name to resolve: with DYNAMIC_DNS clients get no cluster for the other ports');
   if (resolution === 'STATIC' && endpoints.length === 0 && !selects) spec.error('endpoints', 'is required with STATIC (or workloadSelector)');
   if (wildcard && resolution.startsWith('DNS') && endpoints.length === 0 && !selects) spec.error('resolution', `${wildcard} cannot be looked up in DNS: endpoints are required`);
   if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1) spec.error('endpoints', 'DNS_ROUND_ROBIN has one at most');

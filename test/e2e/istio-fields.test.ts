@@ -1,4 +1,4 @@
-// What Istio's kinds ask for, seen from outside: delegates, redirects to the port of the request, CORS by the server of the host, wildcard hosts.
+// What Istio's kinds ask for, seen from outside: delegates, redirects to the port of the request, CORS by the server of the host, wildcard hosts, breakers.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -53,7 +53,7 @@ let port: number;
 beforeAll(async () => {
   mesh = await TestMesh.start({ 'services.yaml': `${serviceYaml('target')}${groupYaml('caller', 'caller')}`, 'routes.yaml': rules, 'team.yaml': team('/first') });
   const target = await mesh.workload('target');
-  const app = createServer((incoming, response) => response.end(JSON.stringify({ url: incoming.url, root: incoming.headers['x-root'] })));
+  const app = createServer((incoming, response) => response.writeHead(incoming.url === '/fail' ? 500 : 200).end(JSON.stringify({ url: incoming.url, root: incoming.headers['x-root'] })));
   ({ port } = await target.server.listen(app, { port: 0, host: '127.0.0.1' }));
   caller = await mesh.workload('caller');
 });
@@ -108,4 +108,21 @@ it('resolves names under a wildcard host as requests come, within what the proce
     outside.closeAllConnections();
     outside.close();
   }
+});
+
+it('opens the breaker that a DestinationRule gives a host', async () => {
+  const breaker = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: target }
+spec: { host: target, trafficPolicy: { breakers: { errorRate: { errorThresholdPercent: 50, volumeThreshold: 5, resetTimeout: 1h } } } }
+`;
+  mesh.config.write('breaker.yaml', breaker);
+  const fail = async () => {
+    const { statusCode, headers, body } = await caller.client.request('http://target/fail');
+    await body.dump();
+    return [statusCode, headers['x-envoy-overloaded']];
+  };
+  await vi.waitFor(async () => expect(await fail()).toEqual([503, 'true']), { timeout: 10_000, interval: 5 });
+  mesh.config.write('breaker.yaml', '# none\n');
+  await vi.waitFor(async () => expect(await fail()).toEqual([500, undefined]), { timeout: 10_000, interval: 5 });
 });

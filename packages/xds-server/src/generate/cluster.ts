@@ -39,6 +39,7 @@ export function cluster(context: GenerateContext, profile: ProfileName, clusterN
   if (typeof tls === 'string') return withhold(tls);
   const found = endpointDiscovery(context, profile, target);
   if (typeof found === 'string') return withhold(found);
+  if (policy.breakers && profile !== 'weft') warn('breakers: only Weft clients have them');
   const outliers = outlierDetection(profile, policy.outlierDetection, warn);
   if (profile === 'envoy' && policy.outlierDetection) warnWhereInert(policy.outlierDetection, subsetEndpoints(context, target).length, warn);
   return encode(ClusterSchema, {

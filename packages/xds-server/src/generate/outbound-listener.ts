@@ -4,6 +4,7 @@ import { HttpConnectionManagerSchema, RouterSchema } from '@weft/xds-api/http';
 import { ListenerSchema } from '@weft/xds-api/listener';
 import { dynamicForwardProxyFilter } from './dynamic-forward-proxy.js';
 import { faultFilter, hasFault } from './fault.js';
+import { breakerFilters } from './breakers.js';
 import type { GenerateContext, GeneratedResource, ProfileName } from './generator.js';
 import { encode, extension, overAds } from './message.js';
 import { outboundName, parseDialledName } from './name.js';
@@ -28,7 +29,8 @@ export function outboundListener(context: GenerateContext, profile: ProfileName,
         routeSpecifier: { case: 'rds', value: { configSource: overAds, routeConfigName } },
         // Istio's sidecars let WebSockets through; gRPC does not know the field's meaning.
         ...(profile === 'grpc' ? {} : { upgradeConfigs }),
-        httpFilters: [...(withFault ? [faultFilter()] : []), ...(byName ? [dynamicForwardProxyFilter()] : []), routerFilter()],
+        // Breakers first: they judge a request with everything that is done to it.
+        httpFilters: [...(profile === 'weft' ? breakerFilters(context, target) : []), ...(withFault ? [faultFilter()] : []), ...(byName ? [dynamicForwardProxyFilter()] : []), routerFilter()],
       }),
     },
   });

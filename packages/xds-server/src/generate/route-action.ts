@@ -1,6 +1,7 @@
 // What a route does with a request that matched: forward, redirect or answer.
 import { RedirectAction_RedirectResponseCode as Code, type RedirectActionSchema, type RouteActionSchema, type RouteSchema } from '@weft/xds-api/route';
 import type { Destination, HttpRoute, Rewrite, RouteAction, WeightedDestination } from '../model/route-rule.js';
+import { breakerOverrides, breakersOf } from './breakers.js';
 import type { GenerateContext, ProfileName } from './generator.js';
 import { consistentHash, hashPolicies } from './hash-policy.js';
 import { hasHeaderEdits, headerMutations } from './header-edits.js';
@@ -48,7 +49,7 @@ function forward(scope: ActionScope, route: HttpRoute, destinations: readonly We
   const hashed = live.some((destination) => consistentHash(context, destination, dialledPort) !== undefined);
   const retries = retryPolicy(profile, route.retries, hashed, warn);
   const value: RouteActionInit = {
-    clusterSpecifier: clusterSpecifier(profile, live, dialledPort),
+    clusterSpecifier: clusterSpecifier(scope, live),
     ...timeouts(profile, route.timeoutMs ?? 0),
     ...(retries && { retryPolicy: retries }),
     hashPolicy: hashPolicies(context, profile, live, dialledPort, warn),
@@ -58,9 +59,10 @@ function forward(scope: ActionScope, route: HttpRoute, destinations: readonly We
   return { case: 'route', value };
 }
 
-function clusterSpecifier(profile: ProfileName, destinations: readonly WeightedDestination[], dialledPort: number): NonNullable<RouteActionInit['clusterSpecifier']> {
+function clusterSpecifier({ context, profile, dialledPort }: ActionScope, destinations: readonly WeightedDestination[]): NonNullable<RouteActionInit['clusterSpecifier']> {
   const [only] = destinations;
-  if (destinations.length === 1 && only && (profile === 'grpc' || !hasHeaderEdits(only))) return { case: 'cluster', value: clusterOf(only, dialledPort) };
+  const breakers = (destination: WeightedDestination) => (profile === 'weft' ? breakersOf(context, destination, dialledPort) : undefined);
+  if (destinations.length === 1 && only && (profile === 'grpc' || (!hasHeaderEdits(only) && !breakers(only)))) return { case: 'cluster', value: clusterOf(only, dialledPort) };
   // A single destination of weight 0 gets all, too.
   const weightOf = ({ weight }: WeightedDestination) => (destinations.length === 1 ? Math.max(weight, 1) : weight);
   return {
@@ -70,6 +72,7 @@ function clusterSpecifier(profile: ProfileName, destinations: readonly WeightedD
         name: clusterOf(destination, dialledPort),
         weight: weightOf(destination),
         ...(profile === 'grpc' ? {} : headerMutations(destination)),
+        typedPerFilterConfig: breakerOverrides(breakers(destination) ?? {}),
       })),
       // Long deprecated and ignored by Envoy, but gRPC C-core refuses and grpc-js-xds up to 1.14.0 misroutes without it.
       ...(profile === 'envoy' ? {} : { totalWeight: destinations.reduce((sum, destination) => sum + weightOf(destination), 0) }),

@@ -72,5 +72,5 @@ function mergeRules(rules: readonly TrafficPolicyRule[]): TrafficPolicyRule | un
 }
 
 function isEmpty({ policy }: TrafficPolicyRule): boolean {
-  return policy.ports.length === 0 && !policy.loadBalancer && !policy.connectionPool && !policy.outlierDetection && !policy.tls;
+  return policy.ports.length === 0 && Object.keys(policy).every((block) => block === 'ports');
 }

@@ -25,6 +25,7 @@ export interface TrafficPolicy {
   outlierDetection?: OutlierDetection;
   tls?: ClientTls;
   retryBudget?: RetryBudget;
+  breakers?: Breakers;
   proxyProtocol?: 'v1' | 'v2';
   ports: readonly { port: number; policy: Omit<TrafficPolicy, 'ports'> }[];
 }
@@ -70,6 +71,12 @@ export interface ConnectionPool {
   http2KeepAlive?: { intervalMs: number; timeoutMs: number };
   /** Requests go out in the protocol in which the client made them. */
   useClientProtocol?: boolean;
+}
+
+/** Weft's own (docs/overload.md); what is left out is the data plane's default. */
+export interface Breakers {
+  adaptive?: { latencyThresholdMs: number; minConcurrency?: number; maxConcurrency?: number };
+  errorRate?: { errorThresholdPercent?: number; volumeThreshold?: number; rollingWindowMs?: number; resetTimeoutMs?: number };
 }
 
 /** Retries at a time, as a share of the requests that run. */

@@ -52,6 +52,17 @@ describe('load balancing', () => {
   });
 });
 
+it('reads breakers, Weft\u2019s own', () => {
+  expect(policy('breakers: {adaptive: {latencyThreshold: 250ms, maxConcurrency: 10}, errorRate: {errorThresholdPercent: 30, volumeThreshold: 5, rollingWindow: 5s, resetTimeout: 1s}}').breakers).toEqual({
+    adaptive: { latencyThresholdMs: 250, maxConcurrency: 10 }, errorRate: { errorThresholdPercent: 30, volumeThreshold: 5, rollingWindowMs: 5000, resetTimeoutMs: 1000 },
+  });
+  expect(problems('breakers: {adaptive: {minConcurrency: 5, maxConcurrency: 4}, errorRate: {resetTimeout: 0s}}')).toEqual([
+    expect.stringContaining('breakers.adaptive.latencyThreshold: is required') as string,
+    expect.stringContaining('breakers.adaptive.maxConcurrency: must not be below minConcurrency (5)') as string,
+    expect.stringContaining('breakers.errorRate.resetTimeout: must be at least 1ms') as string,
+  ]);
+});
+
 it('reads the connection pool and outlier detection, leaving unset fields out', () => {
   expect(policy('connectionPool: {tcp: {connectTimeout: 1s}, http: {http2MaxRequests: 7, maxRetries: 0, h2UpgradePolicy: UPGRADE}}').connectionPool).toEqual({ connectTimeoutMs: 1000, http2MaxRequests: 7, maxRetries: 0, h2Upgrade: 'upgrade' });
   expect(policy('outlierDetection: {consecutive5xxErrors: 0, consecutiveGatewayErrors: 3, interval: 1s, maxEjectionPercent: 50}').outlierDetection).toEqual({ consecutive5xx: 0, consecutiveGatewayErrors: 3, intervalMs: 1000, maxEjectionPercent: 50 });

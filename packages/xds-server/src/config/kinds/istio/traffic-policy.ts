@@ -1,6 +1,7 @@
 // The blocks of a DestinationRule's trafficPolicy (istio-envoy.md 1.2).
 import type { ClientTls, ConnectionPool, OutlierDetection, RetryBudget, TrafficPolicy } from '../../../model/traffic-policy.js';
 import type { Fields } from '../../fields.js';
+import { readBreakers } from './breakers.js';
 import { readLoadBalancer } from './load-balancer.js';
 
 export function readTrafficPolicy(fields: Fields | undefined): TrafficPolicy {
@@ -32,7 +33,8 @@ function readBlocks(fields: Fields): Omit<TrafficPolicy, 'ports'> {
   const connectionPool = readConnectionPool(fields.object('connectionPool'));
   const outlierDetection = readOutlierDetection(fields.object('outlierDetection'));
   const tls = readClientTls(fields.object('tls'));
-  return { ...(loadBalancer && { loadBalancer }), ...(connectionPool && { connectionPool }), ...(outlierDetection && { outlierDetection }), ...(tls && { tls }) };
+  const breakers = readBreakers(fields.object('breakers'));
+  return { ...(loadBalancer && { loadBalancer }), ...(connectionPool && { connectionPool }), ...(outlierDetection && { outlierDetection }), ...(tls && { tls }), ...(breakers && { breakers }) };
 }
 
 function readRetryBudget(fields: Fields | undefined): RetryBudget | undefined {

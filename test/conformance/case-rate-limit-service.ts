@@ -32,5 +32,5 @@ export function listenRateLimits(): Promise<PlainBackend> {
 }
 
 function told({ domain, descriptors }: RateLimitRequest): string {
-  return [domain, ...descriptors.map(({ entries, limit }) => `${entries.map(({ key, value }) => `${key}=${value}`).join(' ')}${limit ? ` (${limit.requestsPerUnit} ${RateLimitUnit[limit.unit]})` : ''}`)].join('; ');
+  return [domain, ...descriptors.map(({ entries, limit, hitsAddend, isNegativeHits }) => `${entries.map(({ key, value }) => `${key}=${value}`).join(' ')}${limit ? ` (${limit.requestsPerUnit} ${RateLimitUnit[limit.unit]})` : ''}${hitsAddend === undefined ? '' : ` ${isNegativeHits ? '-' : '+'}${hitsAddend}`}`)].join('; ');
 }

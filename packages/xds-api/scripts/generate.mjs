@@ -62,14 +62,14 @@ writeFileSync(
 );
 for (const addition of newerFields) addTo(...addition);
 
-function addTo(file, line, text, { before = false } = {}) {
+function addTo(file, line, text, { before = false, instead = false } = {}) {
   const path = join(protos, file);
   const known = readFileSync(path, 'utf8').replaceAll('\r\n', '\n').split('\n');
   const at = known.indexOf(line);
   if (at === -1) throw new Error(`xds-api: ${file} has no line ${line}`);
   // An import may stand there by now.
   const added = text.startsWith('import ') ? text.split(/(?<=;) /).filter((line) => !known.includes(line)).join(' ') : text;
-  known.splice(before ? at : at + 1, 0, added);
+  known.splice(before || instead ? at : at + 1, instead ? 1 : 0, added);
   writeFileSync(path, known.join('\n'));
 }
 

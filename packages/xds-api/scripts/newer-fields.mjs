@@ -14,7 +14,7 @@ function imports(file, ...names) {
   return [file, syntax, names.map((name) => `import "${name}.proto";`).join(' ')];
 }
 
-/** Arguments of `addTo`: the file, the line after which (or `before` which) the text is put, the text. */
+/** Arguments of `addTo`: the file, the line after which (or `before` or `instead` of which) the text is put, the text. */
 export const newerFields = [
   // Routes.
   imports(route, 'envoy/config/common/mutation_rules/v3/mutation_rules', 'envoy/type/matcher/v3/filter_state', 'envoy/config/core/v3/substitution_format_string', 'envoy/type/matcher/v3/address', 'envoy/type/v3/ratelimit_unit'),
@@ -95,6 +95,11 @@ export const newerFields = [
   imports(`${http}local_ratelimit/v3/local_rate_limit.proto`, 'envoy/config/route/v3/route_components'),
   ['envoy/extensions/common/ratelimit/v3/ratelimit.proto', 'message LocalRateLimitDescriptor {', 'bool shadow_mode = 3;'],
   [`${http}ratelimit/v3/rate_limit.proto`, 'message RateLimit {', 'config.core.v3.RuntimeFractionalPercent filter_enabled = 14; config.core.v3.RuntimeFractionalPercent filter_enforced = 15; config.core.v3.RuntimeFractionalPercent failure_mode_deny_percent = 16; repeated config.route.v3.RateLimit rate_limits = 17; string metadata_namespace = 18; bool enable_retry_after_header = 19;'],
+  ['envoy/extensions/common/ratelimit/v3/ratelimit.proto', 'message RateLimitDescriptor {', 'google.protobuf.UInt64Value hits_addend = 3; bool is_negative_hits = 4;'],
+  imports('envoy/extensions/common/ratelimit/v3/ratelimit.proto', 'google/protobuf/wrappers'),
+  // Of another type in the shipped definitions, which Envoy never served.
+  [`${http}ratelimit/v3/rate_limit.proto`, '  repeated RateLimitConfig rate_limits = 3;', 'repeated config.route.v3.RateLimit rate_limits = 3;', { instead: true }],
+  imports(`${http}ratelimit/v3/rate_limit.proto`, 'envoy/config/route/v3/route_components'),
   [`${http}fault/v3/fault.proto`, 'message FaultAbort {', 'string response_body = 6;'],
   [`${http}header_to_metadata/v3/header_to_metadata.proto`, 'message Config {', 'string stat_prefix = 3;'],
   [`${http}adaptive_concurrency/v3/adaptive_concurrency.proto`, '  message ConcurrencyLimitCalculationParams {', 'google.protobuf.UInt32Value min_concurrency_limit = 4;'],

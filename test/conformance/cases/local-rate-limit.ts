@@ -137,6 +137,16 @@ export const localRateLimitCases: readonly ConformanceCase[] = [
     filters: [limit({ ...enforcing, token_bucket: bucket(1), local_rate_limit_per_downstream_connection: true })],
     exchanges: [{ expect: {} }, { expect: limited }],
   },
+  {
+    name: 'a request may count more than once, by its own limits',
+    filters: [limit({ ...enforcing, token_bucket: bucket(100), enable_retry_after_header: true, rate_limits: [{ ...byUser, hits_addend: { format: '%REQ(x-hits)%' } }], descriptors: [{ entries: [{ key: 'user' }], token_bucket: bucket(5) }] })],
+    exchanges: [
+      { headers: { 'x-user': 'ann', 'x-hits': '4' }, expect: { headers: { 'retry-after': undefined } } },
+      { headers: { 'x-user': 'ann', 'x-hits': '2' }, expect: { ...limited, headers: { 'retry-after': '1' } } },
+      { headers: { 'x-user': 'ann', 'x-hits': '1' }, expect: {} },
+      { headers: { 'x-user': 'ann', 'x-hits': '1' }, expect: { ...limited, headers: { 'retry-after': '3600' } } },
+    ],
+  },
 ];
 
 function limit2(config: Json): Json {

@@ -105,4 +105,59 @@ export const rateLimitCases: readonly ConformanceCase[] = [
     ...host,
     exchanges: [{ ...answer('over'), expect: { seen: {} } }],
   },
+  {
+    name: 'has limits of its own, instead of those of routes, and a route others',
+    filters: [limit({ rate_limits: [generic('own')] })],
+    virtualHost: { rate_limits: [generic('host')] },
+    routes: [{ match: { prefix: '/', headers: [{ name: 'x-route', present_match: true }] }, typed_per_filter_config: perRoute({ rate_limits: [generic('route')] }) }, {}],
+    exchanges: [{ expect: { headers: { 'x-asked': 'shop; generic_key=own' } } }, { headers: { 'x-route': '1' }, expect: { headers: { 'x-asked': 'shop; generic_key=route' } } }],
+  },
+  {
+    name: 'counts a request as often as its limit says, and gives hits back',
+    filters: [limit({ rate_limits: [generic('three', { hits_addend: { number: 3 } }), generic('text', { hits_addend: { format: '%REQ(x-hits)%' } }), generic('back', { hits_addend: { number: 2, is_negative_hits: true } })] })],
+    exchanges: [
+      { headers: { 'x-hits': '7' }, expect: { headers: { 'x-asked': 'shop; generic_key=three +3; generic_key=text +7; generic_key=back -2' } } },
+      { headers: { 'x-hits': 'many' }, expect: { headers: { 'x-asked': 'shop; generic_key=three +3; generic_key=back -2' } } },
+    ],
+  },
+  {
+    name: 'describes by query parameters and fixed limits; values are no formatters',
+    protocols: ['http'],
+    filters: [limit({
+      rate_limits: [
+        generic('%REQ(x-v)%'), { actions: [{ generic_key: { descriptor_key: 'd', descriptor_value: '%REQ(x-v)%', default_value: 'none' } }] },
+        { actions: [{ query_parameters: { query_parameter_name: 'q', descriptor_key: 'query' } }] }, { actions: [{ generic_key: { descriptor_value: 'g' } }, { query_parameters: { query_parameter_name: 'q', descriptor_key: 'query', skip_if_absent: true } }] },
+        { actions: [{ header_value_match: { descriptor_value: '%REQ(x-v)%', default_value: 'matched', headers: [{ name: 'x-m', present_match: true }] } }] },
+        generic('fixed', { limit: { rate_limit: { requests_per_unit: 5, unit: 'MINUTE' } } }),
+      ],
+    })],
+    exchanges: [
+      { path: '/p?q=a%20b', headers: { 'x-v': 'v', 'x-m': '1' }, expect: { headers: { 'x-asked': 'shop; generic_key=%REQ(x-v)%; d=%REQ(x-v)%; query=a b; generic_key=g query=a b; header_match=%REQ(x-v)%; generic_key=fixed (5 MINUTE)' } } },
+      { path: '/p', headers: { 'x-m': '1' }, expect: { headers: { 'x-asked': 'shop; generic_key=%REQ(x-v)%; d=%REQ(x-v)%; generic_key=g; header_match=%REQ(x-v)%; generic_key=fixed (5 MINUTE)' } } },
+    ],
+  },
+  {
+    name: 'is enabled and enforced for a part of the requests only, and says when to come back',
+    filters: [limit({ filter_enforced: { default_value: { numerator: 0 } } })],
+    ...host,
+    exchanges: [{ ...answer('over'), expect: { seen: { 'x-from-limits': 'yes' } } }],
+  },
+  {
+    name: 'is not asked where it is not enabled',
+    filters: [limit({ filter_enabled: { default_value: { numerator: 0 } } })],
+    ...host,
+    exchanges: [{ ...answer('over'), expect: { seen: {}, headers: { 'x-asked': undefined } } }],
+  },
+  {
+    name: 'says when to come back',
+    filters: [limit({ enable_retry_after_header: true })],
+    ...host,
+    exchanges: [{ ...answer('over'), expect: { ...over, headers: { 'retry-after': '30' } } }, { ...answer('ok'), expect: { headers: { 'retry-after': undefined } } }],
+  },
+  {
+    name: 'refuses a part of the requests where the service fails',
+    filters: [limit({ failure_mode_deny_percent: { default_value: { numerator: 100 } } })],
+    ...host,
+    exchanges: [{ ...answer('fail'), expect: { status: 500, seen: false } }],
+  },
 ];

@@ -7,8 +7,17 @@ export interface RateLimitConfig {
   disableKey: string;
   /** One entry of the descriptor each. One that does not apply drops the whole descriptor. */
   actions: readonly RateLimitActionConfig[];
-  /** Dynamic metadata that overrides the limit: `{requests_per_unit, unit}`. */
-  limit?: MetadataKeyConfig;
+  /** Overrides the limit: dynamic metadata of the form `{requests_per_unit, unit}`, or fixed. */
+  limit?: MetadataKeyConfig | FixedLimitConfig;
+  /** How much a request counts; a text with formatters, or a number. Only of a filter's own. */
+  hits?: { value: number | string; negative: boolean };
+  /** Counts when the request is over, whose answer nothing waits for. Only of a filter's own. */
+  onStreamDone?: boolean;
+}
+
+export interface FixedLimitConfig {
+  requestsPerUnit: number;
+  unit: string;
 }
 
 export interface MetadataKeyConfig {
@@ -23,6 +32,7 @@ export type RateLimitActionConfig =
   | { kind: 'remote-address' }
   | { kind: 'masked-remote-address'; v4: number; v6: number }
   | { kind: 'generic-key'; key: string; value: string }
+  | { kind: 'query-parameter'; name: string; key: string; skipIfAbsent: boolean }
   | { kind: 'header-value-match'; key: string; value: string; expect: boolean; headers: readonly HeaderMatcherConfig[] }
   | { kind: 'query-parameter-value-match'; key: string; value: string; expect: boolean; parameters: readonly QueryParameterMatcherConfig[] }
   | { kind: 'metadata'; key: string; from: 'dynamic' | 'route'; metadata: MetadataKeyConfig; default: string; skipIfAbsent: boolean };

@@ -59,4 +59,14 @@ describe('rate limits of routes', () => {
   ])('are refused %s', (_what, init, problem) => {
     expect(decode(init).problems).toContain(problem);
   });
+
+  it.each<[Init, string]>([
+    [{ hitsAddend: { number: 1n } }, 'rate_limits[0].hits_addend: counts in the rate_limits of a filter only'],
+    [{ applyOnStreamDone: true }, 'rate_limits[0].apply_on_stream_done: counts in the rate_limits of a filter only'],
+    [{ xRatelimitOption: 1 }, 'rate_limits[0].x_ratelimit_option: not supported'],
+    [{ limit: {} }, 'rate_limits[0].limit: one of dynamic_metadata, rate_limit is required'],
+    [{ limit: { overrideSpecifier: { case: 'rateLimit', value: { requestsPerUnit: 1 } } } }, 'rate_limits[0].limit.rate_limit.unit: is required'],
+  ])('refuse what does not count there (%#)', (init, problem) => {
+    expect(decode({ ...actions({ case: 'genericKey', value: { descriptorValue: 'v' } }), ...init }).problems).toEqual([problem]);
+  });
 });

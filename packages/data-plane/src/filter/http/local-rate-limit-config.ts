@@ -27,13 +27,14 @@ export interface LocalRateLimitConfig extends LocalLimiterConfig {
   rateLimitHeaders: boolean;
   virtualHostRateLimits: VirtualHostRateLimits;
   resourceExhausted: boolean;
+  retryAfter: boolean;
   /** Its own, which replace those of routes. */
   rateLimits: readonly RateLimitConfig[];
 }
 
 const fields = knownFields(
   LocalRateLimitSchema,
-  ['stat_prefix', 'status', 'token_bucket', 'filter_enabled', 'filter_enforced', 'request_headers_to_add_when_not_enforced', 'response_headers_to_add', 'descriptors', 'stage', 'local_rate_limit_per_downstream_connection', 'enable_x_ratelimit_headers', 'vh_rate_limits', 'always_consume_default_token_bucket', 'rate_limited_as_resource_exhausted', 'rate_limits', 'max_dynamic_descriptors'],
+  ['stat_prefix', 'status', 'token_bucket', 'filter_enabled', 'filter_enforced', 'request_headers_to_add_when_not_enforced', 'response_headers_to_add', 'descriptors', 'stage', 'local_rate_limit_per_downstream_connection', 'enable_x_ratelimit_headers', 'vh_rate_limits', 'always_consume_default_token_bucket', 'rate_limited_as_resource_exhausted', 'rate_limits', 'max_dynamic_descriptors', 'enable_retry_after_header'],
   [],
   ['local_cluster_rate_limit'],
 );
@@ -49,6 +50,9 @@ export function parseLocalRateLimit(value: Uint8Array, { perRoute }: { perRoute:
   if (message.statPrefix === '') report.add('stat_prefix', 'must not be empty');
   if (message.stage > 10) report.add('stage', `must be 0 to 10, is ${message.stage}`);
   if (message.localClusterRateLimit) report.unsupported('local_cluster_rate_limit');
+  message.rateLimits.forEach(({ hitsAddend, applyOnStreamDone, limit }, i) => {
+    for (const [name, set] of [['hits_addend.is_negative_hits', hitsAddend?.isNegativeHits], ['apply_on_stream_done', applyOnStreamDone], ['limit', limit !== undefined]] as const) if (set) report.unsupported(`rate_limits[${i}].${name}`);
+  });
   if (perRoute && !message.tokenBucket) report.add('token_bucket', 'is required in a route');
   const bucket = message.tokenBucket && decodeBucket(message.tokenBucket, 'token_bucket', report);
   const enabled = runtimeFraction(message.filterEnabled, 'filter_enabled', report);
@@ -70,7 +74,8 @@ export function parseLocalRateLimit(value: Uint8Array, { perRoute }: { perRoute:
     rateLimitHeaders: message.enableXRatelimitHeaders === XRateLimitHeadersRFCVersion.DRAFT_VERSION_03,
     virtualHostRateLimits: ({ [VhRateLimitsOptions.OVERRIDE]: 'override', [VhRateLimitsOptions.INCLUDE]: 'include', [VhRateLimitsOptions.IGNORE]: 'ignore' } as const)[message.vhRateLimits] ?? 'override',
     resourceExhausted: message.rateLimitedAsResourceExhausted,
-    rateLimits: decodeRateLimits(message.rateLimits, 'rate_limits', report),
+    rateLimits: decodeRateLimits(message.rateLimits, 'rate_limits', report, 'filter'),
+    retryAfter: message.enableRetryAfterHeader,
   };
   report.finish('LocalRateLimit');
   return config;

@@ -57,7 +57,7 @@ class LocalRateLimitFilter implements HttpFilter<LocalRateLimitConfig> {
           count('rate_limited');
           if (enforced()) {
             count('enforced');
-            return refusal(config, head, info);
+            return refusal(config, verdict.bucket, head, info);
           }
           config.requestHeaders?.applyToRequest(head, info);
           return undefined;
@@ -99,8 +99,9 @@ class LocalRateLimitFilter implements HttpFilter<LocalRateLimitConfig> {
 /** The application in this process has no connection to its own client: all its requests are on one. */
 const noConnection = {};
 
-function refusal({ status, resourceExhausted, responseHeaders }: LocalRateLimitConfig, head: RequestHead, info: StreamInfo): LocalReply {
+function refusal({ status, resourceExhausted, responseHeaders, retryAfter }: LocalRateLimitConfig, bucket: TokenBucket | undefined, head: RequestHead, info: StreamInfo): LocalReply {
   const response = { status, headers: new HeaderMap() };
+  if (retryAfter && bucket) response.headers.add('retry-after', String(Math.max(1, Math.ceil(bucket.nextTokenMs / 1000))));
   responseHeaders?.applyToResponse(response, info, head);
   return { status, body: 'local_rate_limited', headers: [...response.headers], flag: 'RL', details: 'local_rate_limited', ...(resourceExhausted && { grpcStatus: 8 }) };
 }

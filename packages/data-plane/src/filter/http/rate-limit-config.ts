@@ -8,7 +8,10 @@ import {
 import { decodeGrpcService, type GrpcServiceConfig } from '../../resource/grpc-service.js';
 import { decodeHeaderAddition } from '../../resource/header-mutation.js';
 import { knownFields, Report } from '../../resource/report.js';
-import { durationMs } from '../../resource/value.js';
+import { decodeRateLimits } from '../../resource/rate-limit.js';
+import type { RateLimitConfig } from '../../resource/rate-limit-config.js';
+import type { FractionConfig } from '../../resource/matcher-config.js';
+import { durationMs, runtimeFraction } from '../../resource/value.js';
 import { compileHeaderMutation, type HeaderMutation } from '../../route/header-mutation.js';
 import type { VirtualHostRateLimits } from '../rate-limit/descriptors.js';
 
@@ -26,20 +29,30 @@ export interface RateLimitFilterConfig {
   statusOnError: number;
   responseHeaders: HeaderMutation | undefined;
   statPrefix: string;
+  enabled?: FractionConfig;
+  enforced?: FractionConfig;
+  /** Takes the place of failureModeDeny. */
+  denyFraction?: FractionConfig;
+  /** Its own, which replace those of routes. */
+  rateLimits: readonly RateLimitConfig[];
+  metadataNamespace: string;
+  retryAfter: boolean;
 }
 
 export interface RateLimitRouteConfig {
   virtualHost: VirtualHostRateLimits;
   /** Instead of the filter's. */
   domain?: string;
+  /** Instead of those of routes and the filter. */
+  rateLimits: readonly RateLimitConfig[];
 }
 
 const fields = knownFields(
   RateLimitFilterSchema,
-  ['domain', 'stage', 'request_type', 'timeout', 'failure_mode_deny', 'rate_limited_as_resource_exhausted', 'rate_limit_service', 'enable_x_ratelimit_headers', 'disable_x_envoy_ratelimited_header', 'rate_limited_status', 'response_headers_to_add', 'status_on_error', 'stat_prefix'],
+  ['domain', 'stage', 'request_type', 'timeout', 'failure_mode_deny', 'rate_limited_as_resource_exhausted', 'rate_limit_service', 'enable_x_ratelimit_headers', 'disable_x_envoy_ratelimited_header', 'rate_limited_status', 'response_headers_to_add', 'status_on_error', 'stat_prefix', 'filter_enabled', 'filter_enforced', 'failure_mode_deny_percent', 'rate_limits', 'metadata_namespace', 'enable_retry_after_header'],
 );
 const serviceFields = knownFields(RateLimitServiceConfigSchema, ['grpc_service', 'transport_api_version']);
-const routeFields = knownFields(RateLimitPerRouteSchema, ['vh_rate_limits', 'override_option', 'domain'], [], ['rate_limits']);
+const routeFields = knownFields(RateLimitPerRouteSchema, ['vh_rate_limits', 'override_option', 'domain', 'rate_limits']);
 
 /** Envoy's default. */
 const defaultTimeoutMs = 20;
@@ -63,6 +76,10 @@ export function parseRateLimit(value: Uint8Array): RateLimitFilterConfig {
   const add = message.responseHeadersToAdd.map((option, i) => decodeHeaderAddition(option, `response_headers_to_add[${i}]`, report));
   const responseHeaders = report.problems.length === before ? report.attempt('response_headers_to_add', () => compileHeaderMutation({ add, remove: [] }, 'response')) : undefined;
   const timeoutMs = durationMs(message.timeout, 'timeout', report) ?? defaultTimeoutMs;
+  const enabled = runtimeFraction(message.filterEnabled, 'filter_enabled', report);
+  const enforced = runtimeFraction(message.filterEnforced, 'filter_enforced', report);
+  const denyFraction = runtimeFraction(message.failureModeDenyPercent, 'failure_mode_deny_percent', report);
+  const rateLimits = decodeRateLimits(message.rateLimits, 'rate_limits', report, 'filter');
   report.finish('RateLimit');
   return {
     domain: message.domain,
@@ -79,6 +96,12 @@ export function parseRateLimit(value: Uint8Array): RateLimitFilterConfig {
     statusOnError: statusOf(message.statusOnError, 500),
     responseHeaders,
     statPrefix: message.statPrefix,
+    ...(enabled && { enabled }),
+    ...(enforced && { enforced }),
+    ...(denyFraction && { denyFraction }),
+    rateLimits,
+    metadataNamespace: message.metadataNamespace || 'envoy.filters.http.ratelimit',
+    retryAfter: message.enableRetryAfterHeader,
   };
 }
 
@@ -87,10 +110,9 @@ export function parseRateLimitRoute(value: Uint8Array): RateLimitRouteConfig {
   const message = fromBinary(RateLimitPerRouteSchema, value);
   const report = new Report();
   report.check(routeFields, message, '');
-  // Of a type of its own in these definitions, and of routes' type since: what it would mean depends on who wrote it.
-  if (message.rateLimits.length > 0) report.unsupported('rate_limits');
+  const rateLimits = decodeRateLimits(message.rateLimits, 'rate_limits', report, 'filter');
   report.finish('RateLimitPerRoute');
-  return { virtualHost: virtualHostOption(message.overrideOption, message.vhRateLimits), ...(message.domain !== '' && { domain: message.domain }) };
+  return { rateLimits, virtualHost: virtualHostOption(message.overrideOption, message.vhRateLimits), ...(message.domain !== '' && { domain: message.domain }) };
 }
 
 function virtualHostOption(override: OverrideOptions, older: VhOptions): VirtualHostRateLimits {

@@ -69,8 +69,17 @@ describe('the rate limit filter', () => {
     expect(() => parse(init)).toThrow(problem);
   });
 
-  it('refuses limits in the configuration of a route', () => {
-    const bytes = toBinary(RateLimitPerRouteSchema, create(RateLimitPerRouteSchema, { rateLimits: [{}] }));
-    expect(() => rateLimit.parseOverride?.('', bytes)).toThrow(/rate_limits: not supported/);
+  it('of a route, refuses limits with what only routes know', () => {
+    const bytes = toBinary(RateLimitPerRouteSchema, create(RateLimitPerRouteSchema, { rateLimits: [{ stage: 1, actions: [{ actionSpecifier: { case: 'genericKey', value: { descriptorValue: 'v' } } }] }] }));
+    expect(() => rateLimit.parseOverride?.('', bytes)).toThrow(/rate_limits\[0\]: stage and disable_key have no place in the limits of a filter/);
+  });
+
+  it('counts what is to count when the request is over, and only then', () => {
+    const unary = vi.fn<ClusterCalls['unary']>(answer({ overallCode: Code.OK }));
+    const { filter, result, info } = run(parse(), unary, { ...generic, onStreamDone: true, hits: { value: '%RESPONSE_CODE%', negative: false } });
+    expect([result, unary.mock.calls.length]).toEqual([undefined, 0]);
+    info.status = 204;
+    filter.onComplete?.(info);
+    expect(fromBinary(RateLimitRequestSchema, unary.mock.calls[0]![2]).descriptors).toMatchObject([{ entries: [{ key: 'k', value: 'v' }], hitsAddend: 204n }]);
   });
 });

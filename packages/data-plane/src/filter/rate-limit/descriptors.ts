@@ -1,9 +1,10 @@
 // How a request is described to a rate limiter: `rate_limits` of routes and filters, compiled.
 import { isIP } from 'node:net';
 import { metadataAt } from '../dynamic-metadata.js';
-import type { MetadataKeyConfig, RateLimitActionConfig, RateLimitConfig, RouteRateLimits } from '../../resource/rate-limit-config.js';
+import type { FixedLimitConfig, MetadataKeyConfig, RateLimitActionConfig, RateLimitConfig, RouteRateLimits } from '../../resource/rate-limit-config.js';
 import { compileHeaderMatcher } from '../../route/header-matcher.js';
-import { compileQueryMatcher } from '../../route/query-matcher.js';
+import { compileFormatter } from '../../route/formatter.js';
+import { compileQueryMatcher, queryParameter } from '../../route/query-matcher.js';
 import { requestHeader } from '../../route/request-header.js';
 import type { RequestHead } from '../../stream/request-head.js';
 import type { StreamInfo } from '../../stream/stream-info.js';
@@ -15,7 +16,11 @@ export interface DescriptorEntry {
 
 export interface Descriptor {
   readonly entries: readonly DescriptorEntry[];
-  readonly limit?: { readonly requestsPerUnit: number; readonly unit: string };
+  readonly limit?: FixedLimitConfig;
+  /** How much the request counts; absent: 1. */
+  readonly hits?: number;
+  /** The hits are given back. */
+  readonly negative?: boolean;
 }
 
 /** `false`: the whole descriptor is dropped. `undefined`: without this entry. */
@@ -33,9 +38,9 @@ export interface DescriptorContext {
 export type VirtualHostRateLimits = 'override' | 'include' | 'ignore';
 
 /** `undefined` where nothing of the stage is configured. */
-export function compileDescriptors(limits: readonly RateLimitConfig[], context: DescriptorContext): DescribeRequest | undefined {
+export function compileDescriptors(limits: readonly RateLimitConfig[], context: DescriptorContext, when: 'before' | 'done' = 'before'): DescribeRequest | undefined {
   // There is no runtime layer by which a limit could be switched off, so disable_key changes nothing.
-  const compiled = limits.filter(({ stage }) => context.stage === 'any' || stage === context.stage).map((limit) => compileLimit(limit, context));
+  const compiled = limits.filter(({ stage, onStreamDone = false }) => (context.stage === 'any' || stage === context.stage) && onStreamDone === (when === 'done')).map((limit) => compileLimit(limit, context));
   if (compiled.length === 0) return undefined;
   return (head, info) => compiled.flatMap((describe) => describe(head, info) ?? []);
 }
@@ -47,7 +52,8 @@ export function applicableLimits({ route, virtualHost, includeVirtualHost }: Rou
   return route.length > 0 ? route : virtualHost;
 }
 
-function compileLimit({ actions, limit }: RateLimitConfig, context: DescriptorContext): (head: RequestHead, info: StreamInfo) => Descriptor | undefined {
+function compileLimit({ actions, limit, hits }: RateLimitConfig, context: DescriptorContext): (head: RequestHead, info: StreamInfo) => Descriptor | undefined {
+  const hitsOf = hits && compileHits(hits.value);
   const steps = actions.map((action) => compileAction(action, context));
   return (head, info) => {
     const entries: DescriptorEntry[] = [];
@@ -57,8 +63,21 @@ function compileLimit({ actions, limit }: RateLimitConfig, context: DescriptorCo
       if (entry) entries.push(entry);
     }
     if (entries.length === 0) return undefined;
-    const override = limit && overrideOf(info, limit);
-    return override ? { entries, limit: override } : { entries };
+    const override = limit && ('unit' in limit ? limit : overrideOf(info, limit));
+    const count = hitsOf?.(head, info);
+    if (hitsOf && count === undefined) return undefined;
+    return { entries, ...(override && { limit: override }), ...(count !== undefined && { hits: count }), ...(hits?.negative && { negative: true }) };
+  };
+}
+
+/** Undefined where the text is no count: the descriptor is dropped, as in Envoy. */
+function compileHits(value: number | string): (head: RequestHead, info: StreamInfo) => number | undefined {
+  if (typeof value === 'number') return () => value;
+  const format = compileFormatter(value);
+  return (head, info) => {
+    const text = format(head, info);
+    const count = Number(text);
+    return text !== '' && count >= 0 && count <= 1_000_000_000 ? Math.trunc(count) : undefined;
   };
 }
 
@@ -69,6 +88,13 @@ function compileAction(action: RateLimitActionConfig, { localCluster, routeMetad
     case 'generic-key': {
       const entry = { key: action.key, value: action.value };
       return () => entry;
+    }
+    case 'query-parameter': {
+      const { name, key, skipIfAbsent } = action;
+      return (head) => {
+        const value = queryParameter(head.path, name);
+        return value !== undefined ? { key, value: decoded(value) } : skipIfAbsent ? undefined : false;
+      };
     }
     case 'request-header': {
       const { header, key, skipIfAbsent } = action;
@@ -106,6 +132,14 @@ function compileAction(action: RateLimitActionConfig, { localCluster, routeMetad
         return value !== '' ? { key, value } : skipIfAbsent ? undefined : false;
       };
     }
+  }
+}
+
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return value;
   }
 }
 

@@ -46,11 +46,14 @@ export class LocalLimiter {
   }
 
   take(descriptors: readonly Descriptor[]): LocalVerdict {
-    const matched = descriptors.flatMap(({ entries }) => this.#bucketOf(entries) ?? []);
+    const matched = descriptors.flatMap(({ entries, hits = 1 }) => {
+      const bucket = this.#bucketOf(entries);
+      return bucket ? [{ bucket, hits }] : [];
+    });
     // The strictest first: what is refused anyway should not take from the others.
-    if (matched.length > 1) matched.sort((a, b) => a.fillRate - b.fillRate);
-    for (const bucket of matched) if (!bucket.consume()) return { allowed: false, bucket };
-    const [first] = matched;
+    if (matched.length > 1) matched.sort((a, b) => a.bucket.fillRate - b.bucket.fillRate);
+    for (const { bucket, hits } of matched) if (!bucket.consume(hits)) return { allowed: false, bucket };
+    const first = matched[0]?.bucket;
     if (first && !this.#config.alwaysConsumeDefault) return { allowed: true, bucket: first };
     const bucket = this.#default;
     if (bucket && !bucket.consume()) return { allowed: false, bucket };

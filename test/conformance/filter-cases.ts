@@ -7,6 +7,7 @@ import { csrfCases } from './cases/csrf.js';
 import { faultCases } from './cases/fault.js';
 import { headerMutationCases } from './cases/header-mutation.js';
 import { healthCheckCases } from './cases/health-check.js';
+import { limitCases } from './cases/limits.js';
 import { localRateLimitCases } from './cases/local-rate-limit.js';
 import { metadataCases } from './cases/metadata.js';
 import { errorRateCases, overloadCases } from './cases/overload.js';
@@ -27,6 +28,7 @@ export const filterCases: Readonly<Record<string, readonly ConformanceCase[]>> =
   'header mutation': headerMutationCases,
   'health check': healthCheckCases,
   'limited rates': throttleCases,
+  'limits of listeners': limitCases,
   'local rate limit': localRateLimitCases,
   metadata: metadataCases,
   overload: overloadCases,

@@ -23,7 +23,7 @@ export { LoadRecorder, type LoadReportAudience } from './inbound/load-recorder.j
 export { decodeReportInterval, encodeLoadReport } from './inbound/load-report-encoding.js';
 export { Drain } from './inbound/drain.js';
 export { InboundListener, InboundListeners, type InboundListenersOptions, type ListenAddress } from './inbound/inbound-listeners.js';
-export type { ConnectionInfo, InboundBodies, InboundStream } from './inbound/inbound-port.js';
+export type { ConnectionInfo, InboundBodies, InboundProgress, InboundStream } from './inbound/inbound-port.js';
 export type { FilterChainRuntime, InboundTlsMode } from './inbound/inbound-snapshot.js';
 export { addressText, connectionInfo, type ProxiedAddresses } from './inbound/peer-identity.js';
 export type { Runtime } from './runtime.js';

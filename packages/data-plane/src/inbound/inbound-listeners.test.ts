@@ -198,6 +198,6 @@ describe('a request', () => {
     expect(timers[0]!.ms).toBe(1000);
     timers[0]!.run();
     stream.end({ ...ended, status: 408 });
-    expect([replies[0]?.status, infos[0]!.flags, timers[0]!.cancelled]).toEqual([408, ['DT'], true]);
+    expect([replies[0]?.status, infos[0]!.flags, infos[0]!.responseCodeDetails, timers[0]!.cancelled]).toEqual([408, [], 'max_duration_timeout', true]);
   });
 });

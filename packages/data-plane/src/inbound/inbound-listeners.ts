@@ -191,16 +191,13 @@ export class InboundListener {
   }
 
   #swap(config: ListenerConfig): void {
-    const { filterContext: context, clock = systemClock, telemetry, logger } = this.#options;
+    const { filterContext: context, clock = systemClock, telemetry } = this.#options;
     let snapshot: InboundSnapshot;
     try {
       snapshot = new InboundSnapshot({ config, context, clock, previous: this.#snapshot, routes: this.#routes });
     } catch (error) {
       this.#failed(error as Error);
       return;
-    }
-    for (const { http } of config.filterChains) {
-      if (http?.streamIdleTimeoutMs || http?.requestTimeoutMs) logger.warn({ listener: this.name }, 'a timeout of the listener is not applied: stream_idle_timeout and request_timeout are the limits of the server itself');
     }
     const previous = this.#snapshot;
     this.#snapshot = snapshot;

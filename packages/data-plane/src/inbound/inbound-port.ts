@@ -32,6 +32,14 @@ export interface InboundBodies<Message> {
   read(message: Message, pipe: BodyPipe): void;
 }
 
+/** How far a request is. */
+export interface InboundProgress {
+  /** Its last byte is here. */
+  readonly requestComplete: boolean;
+  /** Of both bodies, so far. */
+  readonly bytes: number;
+}
+
 /** One request at a server. */
 export interface InboundStream {
   readonly info: StreamInfo;
@@ -55,6 +63,9 @@ export interface InboundStream {
   readonly filtersResponse: boolean;
   /** Set by the adapter where it can: the request took too long; answer with this, or reset where the response has begun. */
   abort: ((reply: LocalReply) => void) | undefined;
+  /** Whether the listener limits how long requests take: adapters then set `progress`, together with `abort`. */
+  readonly limited: boolean;
+  progress: InboundProgress | undefined;
   /** Exactly once: response complete, or the caller went away (`cancelled`). `bytesReceived` is the request's body. */
   end(end: StreamEnd & { status: number; cancelled: boolean }): void;
 }

@@ -12,7 +12,8 @@ import type { ResponseHead, StreamEnd } from '../stream/response-head.js';
 import type { DestinationService, PeerIdentity, RouterSpelling, StreamInfo, WorkloadInfo } from '../stream/stream-info.js';
 import type { Telemetry, TelemetryStream } from '../telemetry/telemetry.js';
 import { callerHints, type CallerHints } from './deadline.js';
-import type { ConnectionInfo, InboundBodies, InboundStream } from './inbound-port.js';
+import { InboundLimits, type LimitedStream } from './inbound-limits.js';
+import type { ConnectionInfo, InboundBodies, InboundProgress, InboundStream } from './inbound-port.js';
 import type { FilterChainRuntime } from './inbound-snapshot.js';
 import type { LoadRecorder } from './load-recorder.js';
 import { addressText } from './peer-identity.js';
@@ -34,13 +35,14 @@ export interface InboundStreamOptions {
   load: LoadRecorder | undefined;
 }
 
-export class ServerStream implements InboundStream, FilterHost {
+export class ServerStream implements InboundStream, FilterHost, LimitedStream {
   readonly info: StreamInfo;
   abort: ((reply: LocalReply) => void) | undefined;
+  progress: InboundProgress | undefined;
   readonly #options: InboundStreamOptions;
   readonly #request: InboundContext;
   readonly #telemetry: TelemetryStream | undefined;
-  readonly #durationTimer: { cancel(): void } | undefined;
+  readonly #limits: InboundLimits | undefined;
   #route: SelectedRoute | undefined;
   #filters: StreamFilters | undefined;
   /** Of a filter that ended the request before anybody could be told: what `decode` says. */
@@ -57,8 +59,15 @@ export class ServerStream implements InboundStream, FilterHost {
     this.#telemetry = telemetry.start(this.info, head);
     this.#request.trace(this.#telemetry?.trace);
     chain.requests.begin();
-    const { maxStreamDurationMs } = chain.config.http;
-    if (maxStreamDurationMs) this.#durationTimer = context.setTimeout(() => this.abort?.(this.refuse(durationTimeout)), maxStreamDurationMs);
+    this.#limits = InboundLimits.start(chain.config.http, this, context.setTimeout);
+  }
+
+  get limited(): boolean {
+    return this.#limits !== undefined;
+  }
+
+  expire(reply: LocalReply): void {
+    this.abort?.(this.refuse(reply));
   }
 
   decode(): FilterResult {
@@ -131,6 +140,7 @@ export class ServerStream implements InboundStream, FilterHost {
   }
 
   encode(head: ResponseHead): BodyPipe | undefined {
+    this.#limits?.answered();
     const pipe = this.#filters?.encode(head, this.info);
     // After the filters, as in Envoy: the route has the last word on headers.
     if (this.#route) applyResponseMutations(head, this.#route, this.info, this.#options.head);
@@ -143,7 +153,7 @@ export class ServerStream implements InboundStream, FilterHost {
     if (this.#ended) return;
     this.#ended = true;
     const { info } = this;
-    this.#durationTimer?.cancel();
+    this.#limits?.close();
     info.status = status;
     info.bytesReceived = bytesReceived;
     info.bytesSent = bytesSent;
@@ -197,7 +207,6 @@ export class ServerStream implements InboundStream, FilterHost {
   }
 }
 
-const durationTimeout: LocalReply = { status: 408, grpcStatus: 4, body: 'downstream duration timeout', flag: 'DT', details: 'max_duration_timeout' };
 const routeNotFound: LocalReply = { status: 404, grpcStatus: 14, body: '', flag: 'NR', details: 'route_not_found' };
 const noRoutes: LocalReply = { status: 503, body: 'no route configuration', flag: 'NC', details: 'route_configuration_missing' };
 

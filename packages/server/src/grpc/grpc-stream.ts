@@ -1,7 +1,7 @@
 // One gRPC call at the HTTP/2 stream: below grpc-js, so that calls of unknown methods are judged and counted too.
 import { AsyncResource } from 'node:async_hooks';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
-import { grpcStatusOf, HeaderMap, type BodyPipe, type Drain, type InboundBodies, type InboundStream, type LocalReply, type OutgoingHeaders, type RequestHead, type ResponseHead, type StreamInfo } from '@weft/data-plane/internal';
+import { grpcStatusOf, HeaderMap, type BodyPipe, type Drain, type InboundBodies, type InboundProgress, type InboundStream, type LocalReply, type OutgoingHeaders, type RequestHead, type ResponseHead, type StreamInfo } from '@weft/data-plane/internal';
 import { FilteredStream } from './filtered-stream.js';
 import { grpcMessage } from './grpc-message.js';
 
@@ -119,12 +119,24 @@ export function watchStream(stream: ServerHttp2Stream, inbound: InboundStream, r
     stream.close(0);
     mute(stream);
   };
+  if (inbound.limited) inbound.progress = progressOf(stream, own[watched]);
   stream.once('close', onClose);
   own.respond = watchedRespond as Method;
   own.sendTrailers = watchedTrailers as Method;
   own.write = watchedWrite as Method;
   own.end = watchedEnd as Method;
   own.emit = watchedEmit as Method;
+}
+
+function progressOf(stream: ServerHttp2Stream, state: Watched): InboundProgress {
+  return {
+    get requestComplete() {
+      return stream.endAfterHeaders || stream.readableEnded;
+    },
+    get bytes() {
+      return state.received + state.sent;
+    },
+  };
 }
 
 /** The handler may still be at work on an answer that nobody gets: what it does must not throw into grpc-js. */

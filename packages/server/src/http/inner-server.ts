@@ -80,9 +80,14 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, app: Se
   const { stream, result } = opened;
   options.requests.begin();
   let status = 101;
+  let answered = false;
   const { bytesRead, bytesWritten } = request.socket;
-  onFirstWrite(socket, (text) => (status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1] ?? status)));
+  onFirstWrite(socket, (text) => {
+    answered = true;
+    status = Number(/^HTTP\/1\.[01] (\d{3})/.exec(text)?.[1] ?? status);
+  });
   stream.abort = () => socket.destroy();
+  if (stream.limited) stream.progress = { get requestComplete() { return answered; }, get bytes() { return request.socket.bytesRead + request.socket.bytesWritten; } };
   socket.once('close', () => {
     stream.end({ status, cancelled: false, bytesReceived: request.socket.bytesRead - bytesRead + head.length, bytesSent: request.socket.bytesWritten - bytesWritten });
     options.requests.end();

@@ -1,7 +1,7 @@
 // Watches one response: its head passes the engine before it leaves, its bytes are counted, its end is reported once.
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Http2ServerRequest } from 'node:http2';
-import { grpcStatusOf, HeaderMap, type BodyPipe, type Drain, type InboundStream, type LocalReply, type OutgoingHeaders, type ResponseHead } from '@weft/data-plane/internal';
+import { grpcStatusOf, HeaderMap, type BodyPipe, type Drain, type InboundProgress, type InboundStream, type LocalReply, type OutgoingHeaders, type ResponseHead } from '@weft/data-plane/internal';
 import { grpcMessage } from '../grpc/grpc-message.js';
 import { diffHeaders } from './diff-headers.js';
 import { FilteredResponse } from './filtered-response.js';
@@ -54,7 +54,8 @@ export function watchResponse(request: IncomingMessage, response: ServerResponse
   // HTTP/2's `end` calls `write` itself.
   if (!http2 || state.filters) replaced.end = watchedEnd;
   // Without a length the bytes have to be counted; HTTP/1 then has a body only where it is chunked.
-  if (length === undefined && (http2 || transferEncoding !== undefined)) countBody(request, state);
+  if (stream.limited || (length === undefined && (http2 || transferEncoding !== undefined))) countBody(request, state);
+  if (stream.limited) stream.progress = progressOf(request, state);
   stream.abort = (reply) => {
     if (response.headersSent) return response.destroy();
     state.refused = true;
@@ -120,6 +121,17 @@ function onClose(this: ServerResponse): void {
 function wasCancelled(response: ServerResponse, { http2, request }: Watched): boolean {
   if (!http2) return !response.writableFinished;
   return !response.writableEnded || request.aborted || ((request as unknown as Http2ServerRequest).stream.rstCode ?? 0) !== 0;
+}
+
+function progressOf(request: IncomingMessage, state: Watched): InboundProgress {
+  return {
+    get requestComplete() {
+      return request.complete;
+    },
+    get bytes() {
+      return state.received + (state.filtered?.sent ?? state.sent);
+    },
+  };
 }
 
 function countBody(request: IncomingMessage, state: Watched): void {

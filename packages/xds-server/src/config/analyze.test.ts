@@ -78,6 +78,16 @@ it('policies that select nothing; a WorkloadGroup counts, its processes may come
   expect(warnings(policies + networking('WorkloadGroup', 'g', '{metadata: {labels: {app: none}}, template: {}}'))).toEqual([]);
 });
 
+it('failover that nothing leads to, for want of outlier detection', () => {
+  const balancer = 'loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}';
+  expect(warnings(networking('DestinationRule', 'o', `{host: a, trafficPolicy: {${balancer}}}`))).toEqual(['DestinationRule default/o: spec.trafficPolicy.loadBalancer.localityLbSetting.failover: has no effect without outlierDetection']);
+  const detection = 'outlierDetection: {maxEjectionPercent: 100}';
+  expect(warnings(networking('DestinationRule', 'o', `{host: a, trafficPolicy: {${balancer}, ${detection}}}`))).toEqual([]);
+  expect(warnings(networking('DestinationRule', 'o', `{host: a, trafficPolicy: {${detection}, portLevelSettings: [{port: {number: 80}, loadBalancer: {zoneAwareLbSetting: {failoverPriority: [x]}}}]}, subsets: [{name: v1, labels: {version: v1}, trafficPolicy: {${balancer}}}]}`))).toEqual([
+    'DestinationRule default/o: spec.trafficPolicy.portLevelSettings[0].loadBalancer.zoneAwareLbSetting.failoverPriority: has no effect without outlierDetection',
+  ]);
+});
+
 it('outlier detection that ejects nobody, of subsets and ports too, where the endpoints are known', () => {
   expect(warnings(networking('DestinationRule', 'o', '{host: a, trafficPolicy: {portLevelSettings: [{port: {number: 80}, outlierDetection: {}}]}, subsets: [{name: v1, labels: {version: v1}, trafficPolicy: {outlierDetection: {maxEjectionPercent: 50}}}]}'))).toEqual([
     expect.stringContaining('spec.trafficPolicy.portLevelSettings[0].outlierDetection: lets Envoy eject none of 1 endpoints') as string,

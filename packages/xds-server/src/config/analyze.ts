@@ -5,7 +5,7 @@ import { selects, type ModelObject } from '../model/model-object.js';
 import { delegatedRoutes } from '../model/route-delegation.js';
 import type { RouteDelegate, RouteRule } from '../model/route-rule.js';
 import type { Service } from '../model/service.js';
-import type { OutlierDetection, TrafficPolicyRule } from '../model/traffic-policy.js';
+import type { OutlierDetection, TrafficPolicy, TrafficPolicyRule } from '../model/traffic-policy.js';
 import { describeObject, type ConfigObject, type ConfigProblem } from './config-object.js';
 import { byAgeAndKey } from '../model/sorted-list.js';
 import { destinationsOf } from './destinations.js';
@@ -82,9 +82,26 @@ function checkTrafficPolicy(rule: TrafficPolicyRule, reader: MeshReader, all: re
   }
   const size = (labels: Readonly<Record<string, string>>) => Math.max(0, ...covered.map((service) => endpointLabels(service, reader).filter((own) => selects(labels, own)).length));
   const places = [{ policy: rule.policy, path: 'spec.trafficPolicy', labels: {} }, ...rule.subsets.map(({ policy, labels }, at) => ({ policy, path: `spec.subsets[${at}].trafficPolicy`, labels }))];
+  const above = rule.policy.outlierDetection;
   for (const { policy, path, labels } of places) {
+    checkFailover(rule, { ...(above && { outlierDetection: above }), ...policy }, path, report);
     checkOutlierDetection(rule, policy.outlierDetection, `${path}.outlierDetection`, size(labels), report);
-    policy.ports.forEach((port, at) => checkOutlierDetection(rule, port.policy.outlierDetection, `${path}.portLevelSettings[${at}].outlierDetection`, size(labels), report));
+    policy.ports.forEach((port, at) => {
+      const place = `${path}.portLevelSettings[${at}]`;
+      checkFailover(rule, port.policy, place, report);
+      checkOutlierDetection(rule, port.policy.outlierDetection, `${place}.outlierDetection`, size(labels), report);
+    });
+  }
+}
+
+/** Priorities that no client ever leaves: Istio gives none without outlier detection. */
+function checkFailover(rule: TrafficPolicyRule, { loadBalancer, outlierDetection }: Omit<TrafficPolicy, 'ports'>, path: string, report: Report): void {
+  if (outlierDetection) return;
+  for (const name of ['localityLbSetting', 'zoneAwareLbSetting'] as const) {
+    const setting = name === 'localityLbSetting' ? loadBalancer?.locality : loadBalancer?.zoneAware;
+    for (const field of ['failover', 'failoverPriority'] as const) {
+      if (setting?.enabled && setting[field].length > 0) report(rule.origin, `${path}.loadBalancer.${name}.${field}`, 'has no effect without outlierDetection');
+    }
   }
 }
 

@@ -11,7 +11,6 @@ type LoadBalancingFields = Pick<Init<typeof ClusterSchema>, 'lbPolicy' | 'lbConf
 const minimumRingSize = 1024;
 
 export function loadBalancing(context: GenerateContext, profile: ProfileName, loadBalancer: LoadBalancer | undefined, warn: (reason: string) => void): LoadBalancingFields {
-  if (loadBalancer?.simple === 'passthrough' && !loadBalancer.consistentHash) warn('loadBalancer.simple PASSTHROUGH: the client has no original destination; its default policy is used');
   if (profile === 'grpc') return grpcPolicy(context, loadBalancer, warn);
   if (loadBalancer?.simple === 'peak-ewma' && !loadBalancer.consistentHash) {
     if (loadBalancer.warmup) warn('loadBalancer.warmup: has no effect with PEAK_EWMA, which gives new endpoints little until they have answered');

@@ -71,9 +71,11 @@ function ruleRoutes(context: GenerateContext, profile: ProfileName, target: Outb
     applies = true;
     const warn = (reason: string) => context.warn(`${route.from ?? `${rule.origin}: http[${index}]`}: ${reason}`);
     const rest = routeWithoutMatch({ context, profile, dialledPort: target.port, warn }, route);
+    if (profile !== 'envoy' && matches.some((match) => match?.statPrefix)) warn('statPrefix: only Envoy splits its statistics by it');
     for (const match of matches) {
       for (const wireMatch of wireMatches(profile, match, warn)) {
-        routes.push({ ...rest, name: routeName(route, match), match: forProfile(profile, wireMatch) });
+        const counted = profile === 'envoy' && match?.statPrefix ? { statPrefix: match.statPrefix } : {};
+        routes.push({ ...rest, ...counted, name: routeName(route, match), match: forProfile(profile, wireMatch) });
         // Nothing after it can be reached, and clients would still have to fetch the clusters that the rest names.
         if (isCatchAll(wireMatch)) return routes;
       }

@@ -113,6 +113,8 @@ export interface HttpMatch {
   headers: readonly { name: string; match: StringMatch }[];
   withoutHeaders: readonly { name: string; match: StringMatch }[];
   queryParams: readonly { name: string; match: StringMatch }[];
+  /** Under which Envoy counts what it matched. */
+  statPrefix?: string;
   /** Evaluated by the control plane against the subscribing client; never sent to it. */
   port?: number;
   sourceLabels: Readonly<Record<string, string>>;

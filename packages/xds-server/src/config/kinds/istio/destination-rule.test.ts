@@ -19,7 +19,7 @@ it('reads host, subsets, workloadSelector and port settings as blocks of their o
 });
 
 describe('load balancing', () => {
-  it.each([['UNSPECIFIED', 'default'], ['LEAST_REQUEST', 'least-request'], ['LEAST_CONN', 'least-request'], ['ROUND_ROBIN', 'round-robin'], ['RANDOM', 'random'], ['PASSTHROUGH', 'passthrough'], ['PEAK_EWMA', 'peak-ewma']])('%s', (given, expected) => {
+  it.each([['UNSPECIFIED', 'default'], ['LEAST_REQUEST', 'least-request'], ['LEAST_CONN', 'least-request'], ['ROUND_ROBIN', 'round-robin'], ['RANDOM', 'random'], ['PEAK_EWMA', 'peak-ewma']])('%s', (given, expected) => {
     expect(policy(`loadBalancer: {simple: ${given}}`).loadBalancer).toEqual({ simple: expected });
   });
 
@@ -28,6 +28,12 @@ describe('load balancing', () => {
     expect(hash('httpHeaderName: X-User')).toEqual({ header: 'x-user', ring: { minimumSize: 1024 } });
     expect(hash('httpCookie: {name: c, ttl: 0s}, maglev: {}')).toEqual({ cookie: { name: 'c', path: '', ttlMs: 0, attributes: [] }, maglev: { tableSize: 65537 } });
     expect(hash('useSourceIp: true, ringHash: {minimumRingSize: 10}')).toEqual({ sourceIp: true, ring: { minimumSize: 10 } });
+  });
+
+  it('warns of what does nothing', () => {
+    expect(problems('loadBalancer: {simple: PASSTHROUGH}')).toEqual(['warning: .loadBalancer.simple: PASSTHROUGH: a process has no original destination, so its clients use LEAST_REQUEST']);
+    expect(problems('loadBalancer: {simple: RANDOM, warmup: {duration: 1s}}')).toEqual(['warning: .loadBalancer.warmup: has an effect with ROUND_ROBIN and LEAST_REQUEST only']);
+    expect(problems('loadBalancer: {consistentHash: {useSourceIp: true}, warmupDurationSecs: 1s}')[0]).toContain('.warmupDurationSecs: has an effect');
   });
 
   it('by zone', () => {

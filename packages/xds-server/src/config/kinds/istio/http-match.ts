@@ -23,7 +23,8 @@ export function readHttpMatch(fields: Fields): HttpMatch | undefined {
   if (port !== undefined) match.port = port;
   const sourceNamespace = fields.string('sourceNamespace');
   if (sourceNamespace) match.sourceNamespace = sourceNamespace;
-  fields.unimplemented({ statPrefix: 'statistics are not split by it' });
+  const statPrefix = fields.string('statPrefix');
+  if (statPrefix) match.statPrefix = statPrefix;
   fields.finish();
   return gateways.length === 0 || gateways.includes('mesh') ? match : undefined;
 }

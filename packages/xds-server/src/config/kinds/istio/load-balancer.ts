@@ -26,6 +26,8 @@ export function readLoadBalancer(fields: Fields | undefined): LoadBalancer | und
   const locality = readLocality(fields.object('localityLbSetting'));
   const warmup = readWarmup(fields.object('warmup')) ?? oldWarmup(fields);
   const zoneAware = readZoneAware(fields.object('zoneAwareLbSetting'));
+  if (name === 'PASSTHROUGH' && !consistentHash) fields.warn('simple', 'PASSTHROUGH: a process has no original destination, so its clients use LEAST_REQUEST');
+  if (warmup && (consistentHash || name === 'RANDOM')) fields.warn(fields.has('warmup') ? 'warmup' : 'warmupDurationSecs', 'has an effect with ROUND_ROBIN and LEAST_REQUEST only');
   if (zoneAware && locality) fields.warn('localityLbSetting', 'has no effect beside zoneAwareLbSetting');
   fields.finish();
   return {

@@ -128,7 +128,6 @@ describe('is refused, with the path of the field, for', () => {
 describe('warns, but works, for', () => {
   it.each([
     [`{${to}, fault: {abort: {httpStatus: 500}}}`, 'warning: spec.http[0].fault.abort.percentage: is missing, so this fault never happens (set percentage.value)'],
-    [`{${to}, match: [{statPrefix: a}]}`, 'warning: spec.http[0].match[0].statPrefix: is not implemented: statistics are not split by it'],
     [`{${to}, retries: {retryOn: 5xx}}`, 'warning: spec.http[0].retries.attempts: is 0: nothing is retried, and the other settings have no effect'],
   ])('%s', (http, expected) => {
     expect(problems(http)).toEqual([expected]);

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const all = ['balancers', 'http', 'grpc', 'server', 'import', 'changes', 'control-plane-load'];
+const all = ['balancers', 'routes', 'http', 'grpc', 'everything', 'server', 'import', 'changes', 'control-plane-load'];
 const chosen = process.argv.slice(2).length > 0 ? process.argv.slice(2) : all;
 let failed = false;
 for (const name of chosen) {

@@ -27,9 +27,9 @@ export async function controlPlane(configuration) {
 }
 
 /** Starts everything, and sets this process up as the workload `default/client`. */
-export async function benchMesh(protocol) {
+export async function benchMesh(protocol, more = '') {
   const ports = await Promise.all([freePort(), freePort(), freePort()]);
-  const { environment, close } = await controlPlane(configuration(protocol, ports));
+  const { environment, close } = await controlPlane(configuration(protocol, ports) + more);
   const server = spawn(process.execPath, [fileURLToPath(new URL('bench-server.mjs', import.meta.url)), protocol, ...ports.map(String)], {
     env: { ...process.env, ...(await environment('echo', 'echo')) },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -8,3 +8,5 @@ export { grpcWeb } from './filter/http/grpc-web.js';
 export { builtinLoadBalancers } from './load-balancing/builtin.js';
 export { loadXxh64 } from './route/xxh64.js';
 export { Host } from './upstream/host.js';
+export { makeDecoders } from './resource/decoders.js';
+export { RouteTable } from './route/route-table.js';

@@ -6,6 +6,8 @@ import { seededRandom } from './test-support.js';
 const patterns = [
   '', 'abc', '/a/b', 'a.*', 'a.+', '.*a', '.+a', '.*a.*', '.+a.+', '.+a.*', '.*', '.+', 'a|b', 'a|b.*', '.*a|b', '(a|b)', '(?:a|b)', '^a$', '^a', 'a$', '^(a|b)$', '^a|b$', 'a\\.b', 'a\\.b.*', '\\/a', 'a\\|b',
   '(a)', '(a.*)', '[ab]', 'a?', 'a{2}', '(?i)a', 'a\\d', '\\.*', 'a\\', '(a|b)c', '(a)(b)', 'a||b', '|', 'a\\$', '^', '$', 'a.*b', '.*a.+|c',
+  // With a literal start, and what only looks like one.
+  'ab?', 'ab*c', 'ab{0}c', 'a\\.?b', 'a\\.b?c', '^/a[bc]', 'a[b.]+', 'ab(?i)c', 'a(b|c)', 'a\\x62', 'a\\.+b', '/a/?b*', 'a\\Qb.\\E', 'a\\bb', 'a$b', 'a^b',
 ];
 const letters = ['a', 'b', 'c', '.', '/', '|', '$', '\\', 'A', '1', '\n'];
 

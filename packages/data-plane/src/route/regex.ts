@@ -8,7 +8,22 @@ export type StringPredicate = (value: string) => boolean;
 export function compileRegex(pattern: string): StringPredicate {
   // Also compiled where a shortcut follows: a pattern that RE2 rejects must not pass because it looked plain.
   const regex = compileRe2(pattern);
-  return shortcut(pattern) ?? ((value) => regex.testExact(value));
+  const quick = shortcut(pattern);
+  if (quick) return quick;
+  const start = literalStart(pattern);
+  // Most of what is asked does not match, and shows it in its first letters.
+  return start === '' ? (value) => regex.testExact(value) : (value) => value.startsWith(start) && regex.testExact(value);
+}
+
+/** What every match starts with; empty where that is not plain to see. */
+function literalStart(pattern: string): string {
+  // An alternative may start otherwise; flags, which may fold case, stand in groups.
+  if (pattern.includes('|')) return '';
+  const literal = /^\^?((?:[\w/~:=&%@!,;"'<> -]|\\[^A-Za-z0-9])*)(.?)/s.exec(pattern);
+  const [, text = '', next = ''] = literal ?? [];
+  // A quantifier belongs to the last letter, which may then be missing.
+  const kept = /[*?{+]/.test(next) ? text.replace(/(?:\\.|[^\\])$/s, '') : text;
+  return kept.replace(/\\(.)/gs, '$1');
 }
 
 /** Replaces every match (`\0` to `\9` in the substitution are groups), as RE2's GlobalReplace does. */

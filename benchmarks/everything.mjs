@@ -45,7 +45,7 @@ spec:
   subsets: [{ name: all, labels: { app: echo } }]
 `);
 let logged = 0;
-const mesh = createMesh({ accessLog: () => logged++, breakers: { adaptive: { thresholdMs: 1000 }, errorRate: {} } });
+const mesh = createMesh({ accessLog: () => logged++, breakers: { adaptive: { thresholdMs: 1000, minConcurrency: 64 }, errorRate: {} } });
 await mesh.ready();
 const { tls } = acquireRuntime();
 const identity = { expectedIds: ['spiffe://cluster.local/ns/default/sa/echo'] };

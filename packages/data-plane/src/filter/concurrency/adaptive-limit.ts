@@ -15,6 +15,8 @@ export interface AdaptiveLimitOptions {
 
 /** Part of the threshold that is aimed at: what is above it is for the chance of one second. */
 const aim = 0.74;
+/** Where it starts, and comes back to when little is asked: what a process may send at once before anything is known. */
+const untried = 20;
 const slowMs = 500;
 /** Of the histogram, a slow step: it remembers some three seconds. */
 const memory = 0.85;
@@ -31,7 +33,7 @@ export class AdaptiveLimit {
   readonly #minLimit: number;
   readonly #maxLimit: number;
   readonly #latencies = new LatencyHistogram();
-  #limit = 4;
+  #limit: number;
   #running = 0;
   /** Most at a time since the last slow step. */
   #peak = 0;
@@ -51,6 +53,7 @@ export class AdaptiveLimit {
     this.#aimMs = aim * options.thresholdMs;
     this.#minLimit = options.minLimit ?? 1;
     this.#maxLimit = options.maxLimit ?? 10_000;
+    this.#limit = Math.min(this.#maxLimit, Math.max(this.#minLimit, untried));
     this.#fastAt = this.#slowAt = options.now();
   }
 
@@ -107,7 +110,7 @@ export class AdaptiveLimit {
     else if (this.#refusedSlow > 0) this.#move(this.#limit * Math.min(1.04, room ** 0.3));
     else {
       // A limit that nothing comes near was never tried: the next rush would go through it unmeasured.
-      const tried = Math.max(4, 2 * this.#peak);
+      const tried = Math.max(untried, 2 * this.#peak);
       if (this.#limit > tried) this.#move(Math.max(tried, this.#limit * 0.9));
     }
     this.#latencies.fade(memory);

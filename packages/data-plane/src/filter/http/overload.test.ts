@@ -221,7 +221,7 @@ describe('the adaptive breaker', () => {
 
   it('lets few through before it knows more, one limit for each cluster', () => {
     const { start } = setup(adaptiveBreaker, parse({ latencyThreshold: { nanos: 100_000_000 } }));
-    const running = [start(), start(), start(), start()];
+    const running = Array.from({ length: 20 }, () => start());
     expect(running.every(({ reply }) => reply === undefined)).toBe(true);
     expect(start().reply).toMatchObject({ status: 503, flag: 'UO', headers: [['x-envoy-overloaded', 'true']], details: 'adaptive_breaker' });
     expect(start({ clusterName: 'other' }).reply).toBeUndefined();

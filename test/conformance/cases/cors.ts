@@ -82,4 +82,21 @@ export const corsCases: readonly ConformanceCase[] = [
     routes: [{ direct_response: { status: 204 } }],
     exchanges: [{ headers: { origin: 'https://a.test' }, expect: { status: 204, headers: nothing } }, { ...preflight('https://a.test'), expect: { status: 204, headers: nothing } }],
   },
+  {
+    name: 'takes the older fields of routes and virtual hosts where no other policy stands',
+    sides: ['client'],
+    protocols: ['http'],
+    filters: [cors],
+    virtualHost: { cors: { ...origins, allow_methods: 'GET', max_age: '1' } },
+    routes: [
+      { match: { prefix: '/', headers: [{ name: 'x-own', present_match: true }] }, route: { cors: { allow_methods: 'PUT' } } },
+      { match: { prefix: '/', headers: [{ name: 'x-newer', present_match: true }] }, typed_per_filter_config: policy({ allow_origin_string_match: [{ exact: 'https://n.test' }] }) },
+      {},
+    ],
+    exchanges: [
+      { ...preflight('https://a.test'), expect: { seen: false, headers: { 'access-control-allow-origin': 'https://a.test', 'access-control-allow-methods': 'GET', 'access-control-max-age': '1' } } },
+      { ...preflight('https://a.test', { 'x-own': '1' }), expect: { seen: false, headers: { 'access-control-allow-methods': 'PUT', 'access-control-max-age': '1' } } },
+      { ...preflight('https://n.test', { 'x-newer': '1' }), expect: { seen: false, headers: { 'access-control-allow-origin': 'https://n.test', 'access-control-allow-methods': undefined, 'access-control-max-age': undefined } } },
+    ],
+  },
 ];

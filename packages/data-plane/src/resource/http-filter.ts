@@ -85,18 +85,25 @@ function decodeHttpFilter(filter: HttpFilter, side: Side, registry: HttpFilterRe
   return parsed && Object.freeze({ name: filter.name, factory, config: parsed.value, disabled: filter.disabled });
 }
 
+export interface OlderOverride {
+  readonly name: string;
+  readonly config: Any;
+  readonly path: string;
+}
+
 const noOverrides: FilterOverrides = new Map();
 
-/** By filter name. An override that no filter reads is refused too, unless FilterConfig says that it is optional. */
-export function decodeFilterOverrides(configs: { readonly [name: string]: Any }, registry: HttpFilterRegistry, path: string, report: Report): FilterOverrides {
+/** By filter name. An override that no filter reads is refused too, unless FilterConfig says that it is optional. `older`: one that stands in a field of its own. */
+export function decodeFilterOverrides(configs: { readonly [name: string]: Any }, registry: HttpFilterRegistry, path: string, report: Report, older?: OlderOverride): FilterOverrides {
   const names = Object.keys(configs);
+  if (older && !configs[older.name]) names.push(older.name);
   if (names.length === 0) return noOverrides;
   const overrides = new Map<string, unknown>();
   const factories = new Map<string, HttpFilterFactory>();
   rememberFactories(overrides, factories);
   for (const name of names) {
-    const at = `${path}[${JSON.stringify(name)}]`;
-    let any = configs[name] as Any;
+    const at = configs[name] || !older ? `${path}[${JSON.stringify(name)}]` : older.path;
+    let any = (configs[name] ?? older?.config) as Any;
     let optional = false;
     if (typeNameOf(any) === FilterConfigSchema.typeName) {
       const bytes = any.value;

@@ -32,7 +32,7 @@ import { durationMs, filterMetadata, maxTotalWeight, unpack } from './value.js';
 
 const forwardFields = knownFields(
   RouteActionSchema,
-  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'host_rewrite', 'path_rewrite_policy', 'path_rewrite', 'internal_redirect_policy', 'internal_redirect_action', 'max_internal_redirects', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration', 'rate_limits', 'include_vh_rate_limits', 'upgrade_configs'],
+  ['cluster', 'cluster_header', 'weighted_clusters', 'cluster_not_found_response_code', 'metadata_match', 'prefix_rewrite', 'regex_rewrite', 'host_rewrite_literal', 'auto_host_rewrite', 'host_rewrite_header', 'host_rewrite_path_regex', 'host_rewrite', 'path_rewrite_policy', 'path_rewrite', 'internal_redirect_policy', 'internal_redirect_action', 'max_internal_redirects', 'append_x_forwarded_host', 'timeout', 'idle_timeout', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'priority', 'hash_policy', 'max_grpc_timeout', 'grpc_timeout_offset', 'max_stream_duration', 'rate_limits', 'include_vh_rate_limits', 'cors', 'upgrade_configs'],
   ['early_data_policy', 'flush_timeout'],
   ['cluster_specifier_plugin', 'inline_cluster_specifier_plugin'],
 );

@@ -15,6 +15,7 @@ import type { ResourceType } from '../xds/resource-type.js';
 import { deepFreeze } from './freeze.js';
 import { decodeHeaderMutations } from './header-mutation.js';
 import { decodeFilterOverrides, type HttpFilterRegistry } from './http-filter.js';
+import { olderCors } from './older-cors.js';
 import { decodeRateLimits } from './rate-limit.js';
 import { join, knownFields, Report } from './report.js';
 import { decodeHedgePolicy, decodeRetryPolicies } from './retry-policy.js';
@@ -26,7 +27,7 @@ import { filterMetadata } from './value.js';
 
 const mutationFields = ['request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove'];
 const configurationFields = knownFields(RouteConfigurationSchema, ['name', 'virtual_hosts', ...mutationFields, 'most_specific_header_mutations_wins', 'max_direct_response_body_size_bytes', 'request_mirror_policies', 'ignore_port_in_host_matching', 'typed_per_filter_config'], ['validate_clusters', 'metadata']);
-const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'include_attempt_count_in_response', 'include_is_timeout_retry_header', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'per_request_buffer_limit_bytes', 'request_body_buffer_limit', 'rate_limits', 'matcher', 'require_tls'], ['virtual_clusters', 'metadata']);
+const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'include_attempt_count_in_response', 'include_is_timeout_retry_header', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'per_request_buffer_limit_bytes', 'request_body_buffer_limit', 'rate_limits', 'matcher', 'require_tls', 'cors'], ['virtual_clusters', 'metadata']);
 const routeFields = knownFields(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'non_forwarding_action', 'metadata', 'typed_per_filter_config', 'per_request_buffer_limit_bytes', 'request_body_buffer_limit', ...mutationFields], ['decorator', 'tracing', 'stat_prefix'], ['filter_action']);
 
 /** RDS. Filter overrides are parsed by the registry's factories. */
@@ -111,7 +112,7 @@ function decodeVirtualHost(virtualHost: VirtualHost, path: string, inherited: In
     includeAttemptCountInResponse: virtualHost.includeAttemptCountInResponse,
     includeIsTimeoutRetryHeader: virtualHost.includeIsTimeoutRetryHeader,
     ...bufferLimits(virtualHost.perRequestBufferLimitBytes, virtualHost.requestBodyBufferLimit),
-    filterOverrides: decodeFilterOverrides(virtualHost.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report),
+    filterOverrides: decodeFilterOverrides(virtualHost.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report, olderCors(virtualHost.cors, join(path, 'cors'))),
   };
 }
 
@@ -127,7 +128,8 @@ function decodeRoute(route: Route, path: string, inherited: Inherited, registry:
   const match = route.match && decodeRouteMatch(route.match, join(path, 'match'), report);
   const action = decodeRouteAction(route, path, inherited, registry, report);
   const mutations = decodeHeaderMutations(route, path, report);
-  const filterOverrides = decodeFilterOverrides(route.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report);
+  const cors = route.action.case === 'route' ? olderCors(route.action.value.cors, join(path, 'route.cors')) : undefined;
+  const filterOverrides = decodeFilterOverrides(route.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report, cors);
   return match && action && {
     name: route.name, match, action, mutations, filterOverrides, metadata: filterMetadata(route.metadata),
     ...bufferLimits(route.perRequestBufferLimitBytes, route.requestBodyBufferLimit),

@@ -1,8 +1,9 @@
 // envoy.filters.http.cors: answers preflights and tells browsers which origins may read a response. What it allows stands only in the
 // routes: each field is taken from the most specific level that has it, whether it runs at all from the most specific level alone.
-import { fromBinary } from '@weft/xds-api/protobuf';
+import { create, fromBinary, type Message, type MessageShape } from '@weft/xds-api/protobuf';
 import { typeUrl } from '@weft/xds-api';
 import { CorsPolicySchema, CorsSchema } from '@weft/xds-api/filter-cors';
+import { CorsPolicySchema as OlderCorsPolicySchema } from '@weft/xds-api/route';
 import type { FractionConfig } from '../../resource/matcher-config.js';
 import { decodeStringMatcher } from '../../resource/matcher.js';
 import { knownFields, Report } from '../../resource/report.js';
@@ -26,14 +27,18 @@ export interface CorsPolicy {
   forwardNotMatchingPreflights?: boolean;
   filterEnabled?: FractionConfig;
   shadowEnabled?: FractionConfig;
+  /** Counts only where no other stands. */
+  older?: true;
 }
 
 const fields = knownFields(CorsPolicySchema, ['allow_origin_string_match', 'allow_methods', 'allow_headers', 'expose_headers', 'max_age', 'allow_credentials', 'filter_enabled', 'shadow_enabled', 'allow_private_network_access', 'forward_not_matching_preflights']);
+const olderFields = knownFields(OlderCorsPolicySchema, ['allow_origin_string_match', 'allow_methods', 'allow_headers', 'expose_headers', 'max_age', 'allow_credentials', 'filter_enabled', 'shadow_enabled', 'allow_private_network_access', 'forward_not_matching_preflights']);
 const filterFields = knownFields(CorsSchema, []);
 
 export const cors: HttpFilterFactory<void, CorsPolicy> = {
   name: 'envoy.filters.http.cors',
-  typeUrls: [typeUrl(CorsSchema), typeUrl(CorsPolicySchema)],
+  // The last stands in `cors` of routes and virtual hosts.
+  typeUrls: [typeUrl(CorsSchema), typeUrl(CorsPolicySchema), typeUrl(OlderCorsPolicySchema)],
   messages: [CorsSchema, CorsPolicySchema],
   sides: ['client', 'server'],
   parse(_typeUrl, value) {
@@ -41,12 +46,21 @@ export const cors: HttpFilterFactory<void, CorsPolicy> = {
     report.check(filterFields, fromBinary(CorsSchema, value), '');
     report.finish('Cors');
   },
-  parseOverride: (_typeUrl, value) => parsePolicy(value),
+  parseOverride: (url, value) => (url === typeUrl(OlderCorsPolicySchema) ? { ...parsePolicy(olderPolicy(value)), older: true } : parsePolicy(value)),
   create: (context) => ({ forRoute: (_config, _override, route) => forRoute(route, context) }),
 };
 
-function parsePolicy(value: Uint8Array): CorsPolicy {
-  const message = fromBinary(CorsPolicySchema, value);
+/** The same fields in another message. */
+function olderPolicy(value: Uint8Array): MessageShape<typeof CorsPolicySchema> {
+  const { $typeName: _type, enabledSpecifier, ...policy } = fromBinary(OlderCorsPolicySchema, value);
+  const report = new Report();
+  report.check(olderFields, { $typeName: OlderCorsPolicySchema.typeName, enabledSpecifier, ...policy } as Message, '');
+  report.finish('CorsPolicy');
+  return create(CorsPolicySchema, { ...policy, ...(enabledSpecifier.case === 'filterEnabled' && { filterEnabled: enabledSpecifier.value }) });
+}
+
+function parsePolicy(value: Uint8Array | MessageShape<typeof CorsPolicySchema>): CorsPolicy {
+  const message = value instanceof Uint8Array ? fromBinary(CorsPolicySchema, value) : value;
   const report = new Report();
   report.check(fields, message, '');
   const origins = message.allowOriginStringMatch.map((matcher, i) => decodeStringMatcher(matcher, `allow_origin_string_match[${i}]`, report));
@@ -64,7 +78,9 @@ function parsePolicy(value: Uint8Array): CorsPolicy {
   };
 }
 
-function forRoute({ overrides, forwards }: FilterRouteInfo<CorsPolicy>, context: FilterContext): (() => StreamFilter) | undefined {
+function forRoute({ overrides: all, forwards }: FilterRouteInfo<CorsPolicy>, context: FilterContext): (() => StreamFilter) | undefined {
+  const newer = all.filter(({ older }) => !older);
+  const overrides = newer.length > 0 ? newer : all;
   const [first] = overrides.slice(-1);
   if (!first || !forwards) return undefined;
   const policy = effective(overrides.toReversed());

@@ -19,6 +19,11 @@ export const faultCases: readonly ConformanceCase[] = [
     exchanges: [{ expect: { status: 200, grpcStatus: 5, body: 'fault filter abort', seen: false } }],
   },
   {
+    name: 'answers with a body of its own',
+    filters: [fault({ abort: { http_status: 503, percentage: always, response_body: 'on purpose' } })],
+    exchanges: [{ expect: { status: 503, body: 'on purpose', seen: false } }],
+  },
+  {
     name: 'takes what the request asks for, up to the configured chance',
     // A server does not believe a caller's x-envoy headers.
     sides: ['client'],

@@ -12,6 +12,13 @@ const to = (location: string, status = 302, headers: Record<string, string> = {}
 
 export const routeMatchCases: readonly ConformanceCase[] = [
   {
+    name: 'paths without their parameters',
+    protocols: ['http'],
+    routeConfiguration: { ignore_path_parameters_in_path_matching: true },
+    routes: [{ match: { path: '/a' }, direct_response: { status: 201 } }, { match: { path: '/x/y' }, direct_response: { status: 205 } }, { match: { safe_regex: { regex: '/r/[a-z]+' } }, direct_response: { status: 202 } }, { match: { path_separated_prefix: '/p' }, direct_response: { status: 203 } }, { match: { prefix: '/' }, direct_response: { status: 204 } }],
+    exchanges: [['/a;x=1', 201], ['/a;x=1/b', 204], ['/a;x/;y', 204], ['/x;a=1/y;b=2', 205], ['/a?q=;', 201], ['/r/ab;v', 202], ['/p;v/c', 203], ['/b;x', 204]].map(([path, status]) => ({ path: path as string, expect: { status: status as number } })),
+  },
+  {
     name: 'cookies',
     protocols: ['http'],
     routes: [answer(201, { cookies: [{ name: 's', string_match: { exact: 'a' } }] }), answer(202, { cookies: [{ name: 's', string_match: { exact: 'b' }, invert_match: true }] }), answer(203, {})],

@@ -64,7 +64,7 @@ export function decodeRouteAction(route: Route, path: string, inherited: Inherit
     case 'nonForwardingAction':
       return { kind: 'non-forwarding' };
     case 'filterAction':
-      report.unsupported(join(path, 'filter_action'));
+      report.add(join(path, 'filter_action'), 'not supported: what a filter answers, direct_response and filters of the application in TypeScript can');
       return undefined;
     default:
       report.add(path, 'one of route, redirect, direct_response, non_forwarding_action is required');
@@ -123,16 +123,18 @@ function decodeCluster(specifier: RouteAction['clusterSpecifier'], path: string,
     case 'weightedClusters':
       return decodeWeightedClusters(specifier.value, join(path, 'weighted_clusters'), registry, report);
     case 'clusterSpecifierPlugin':
-      report.unsupported(join(path, 'cluster_specifier_plugin'));
+      report.add(join(path, 'cluster_specifier_plugin'), pluginReason);
       break;
     case 'inlineClusterSpecifierPlugin':
-      report.unsupported(join(path, 'inline_cluster_specifier_plugin'));
+      report.add(join(path, 'inline_cluster_specifier_plugin'), pluginReason);
       break;
     default:
       report.add(path, 'one of cluster, cluster_header, weighted_clusters is required');
   }
   return { kind: 'cluster', name: '' };
 }
+
+const pluginReason = 'not supported: cluster_header, set by a filter, chooses a cluster for each request';
 
 function decodeWeightedClusters(weighted: WeightedCluster, path: string, registry: HttpFilterRegistry, report: Report): ForwardActionConfig['cluster'] {
   // total_weight is deprecated: the sum of the weights counts (grpc-node #3069 is what trusting it did).

@@ -11,6 +11,8 @@ export interface RouteConfigurationConfig {
   mutations: HeaderMutationsConfig;
   mostSpecificHeaderMutationsWins: boolean;
   ignorePortInHostMatching: boolean;
+  /** What follows a semicolon in a segment is not matched. */
+  ignorePathParameters?: true;
   maxDirectResponseBodySize: number;
   filterOverrides: FilterOverrides;
 }

@@ -26,7 +26,7 @@ import type { RouteConfigurationConfig, RouteEntryConfig, VirtualHostConfig } fr
 import { filterMetadata } from './value.js';
 
 const mutationFields = ['request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove'];
-const configurationFields = knownFields(RouteConfigurationSchema, ['name', 'virtual_hosts', ...mutationFields, 'most_specific_header_mutations_wins', 'max_direct_response_body_size_bytes', 'request_mirror_policies', 'ignore_port_in_host_matching', 'typed_per_filter_config'], ['validate_clusters', 'metadata']);
+const configurationFields = knownFields(RouteConfigurationSchema, ['name', 'virtual_hosts', ...mutationFields, 'most_specific_header_mutations_wins', 'max_direct_response_body_size_bytes', 'request_mirror_policies', 'ignore_port_in_host_matching', 'ignore_path_parameters_in_path_matching', 'typed_per_filter_config'], ['validate_clusters', 'metadata'], ['vhds']);
 const virtualHostFields = knownFields(VirtualHostSchema, ['name', 'domains', 'routes', ...mutationFields, 'typed_per_filter_config', 'include_request_attempt_count', 'include_attempt_count_in_response', 'include_is_timeout_retry_header', 'retry_policy', 'retry_policy_typed_config', 'hedge_policy', 'request_mirror_policies', 'per_request_buffer_limit_bytes', 'request_body_buffer_limit', 'rate_limits', 'matcher', 'require_tls', 'cors'], ['virtual_clusters', 'metadata']);
 const routeFields = knownFields(RouteSchema, ['name', 'match', 'route', 'redirect', 'direct_response', 'non_forwarding_action', 'metadata', 'typed_per_filter_config', 'per_request_buffer_limit_bytes', 'request_body_buffer_limit', ...mutationFields], ['decorator', 'tracing', 'stat_prefix'], ['filter_action']);
 
@@ -49,6 +49,7 @@ export function routeConfigurationType({ filters }: { filters: HttpFilterRegistr
 
 export function decodeRouteConfiguration(message: RouteConfiguration, path: string, registry: HttpFilterRegistry, report: Report): RouteConfigurationConfig {
   report.check(configurationFields, message, path);
+  if (message.vhds) report.add(join(path, 'vhds'), 'not supported: virtual hosts come with their RouteConfiguration');
   const before = report.problems.length;
   const inherited: Inherited = {
     mirrors: message.requestMirrorPolicies,
@@ -61,6 +62,7 @@ export function decodeRouteConfiguration(message: RouteConfiguration, path: stri
     mutations: decodeHeaderMutations(message, path, report),
     mostSpecificHeaderMutationsWins: message.mostSpecificHeaderMutationsWins,
     ignorePortInHostMatching: message.ignorePortInHostMatching,
+    ...(message.ignorePathParametersInPathMatching && { ignorePathParameters: true as const }),
     maxDirectResponseBodySize: inherited.maxDirectResponseBodySize,
     filterOverrides: decodeFilterOverrides(message.typedPerFilterConfig, registry, join(path, 'typed_per_filter_config'), report),
   };

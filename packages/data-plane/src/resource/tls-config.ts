@@ -16,6 +16,10 @@ export interface CommonTlsConfig {
 
 export interface UpstreamTlsConfig extends CommonTlsConfig {
   sni: string;
+  /** The host's name is sent instead, where it has one. */
+  hostSni?: true;
+  /** The name that is sent has to be in the certificate, and no other. */
+  verifySni?: true;
 }
 
 export interface DownstreamTlsConfig extends CommonTlsConfig {

@@ -25,7 +25,7 @@ import type { CommonTlsConfig, DownstreamTlsConfig, ProxyProtocolVersion, Upstre
 import { typeNameOf, unpack } from './value.js';
 
 // Session keys are never kept: resumption would skip the peer's verification (security.md 4.1).
-const upstreamFields = knownFields(UpstreamTlsContextSchema, ['common_tls_context', 'sni'], ['max_session_keys', 'enforce_rsa_key_usage']);
+const upstreamFields = knownFields(UpstreamTlsContextSchema, ['common_tls_context', 'sni', 'auto_host_sni', 'auto_sni_san_validation'], ['max_session_keys', 'enforce_rsa_key_usage']);
 const downstreamFields = knownFields(DownstreamTlsContextSchema, ['common_tls_context', 'require_client_certificate'], ['disable_stateless_session_resumption', 'disable_stateful_session_resumption', 'session_timeout', 'full_scan_certs_on_sni_mismatch', 'prefer_client_ciphers']);
 const commonFields = knownFields(CommonTlsContextSchema, ['tls_params', 'tls_certificates', 'tls_certificate_provider_instance', 'validation_context', 'combined_validation_context', 'alpn_protocols']);
 const combinedFields = knownFields(CommonTlsContext_CombinedCertificateValidationContextSchema, ['default_validation_context']);
@@ -69,7 +69,9 @@ function decodeUpstreamTls(socket: TransportSocket | undefined, path: string, pr
   if (common.rootProvider === undefined && common.trustedCaFile === undefined && common.trustedCaPem === undefined) {
     report.add(join(typedPath, 'common_tls_context.validation_context'), 'roots are required: ca_certificate_provider_instance or trusted_ca');
   }
-  return { ...common, sni: context.sni };
+  // An SVID names no hosts.
+  if (context.autoSniSanValidation && common.rootProvider !== undefined) report.add(join(typedPath, 'auto_sni_san_validation'), 'needs trusted_ca: certificates of the mesh name workloads, not hosts');
+  return { ...common, sni: context.sni, ...(context.autoHostSni && { hostSni: true as const }), ...(context.autoSniSanValidation && { verifySni: true as const }) };
 }
 
 /** Undefined: plain text. */

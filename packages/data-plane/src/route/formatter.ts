@@ -96,8 +96,10 @@ const commands: Readonly<Record<string, Command>> = {
   DOWNSTREAM_PEER_URI_SAN: plain((_head, info) => info.peer?.spiffeId ?? ''),
   DOWNSTREAM_LOCAL_URI_SAN: plain((_head, info) => info.localUriSan?.() ?? ''),
   REQUESTED_SERVER_NAME: plain((_head, info) => info.requestedServerName),
-  UPSTREAM_HOST: plain((_head, info) => info.upstreamAddress),
-  UPSTREAM_CLUSTER: plain((_head, info) => info.clusterName),
+  ...pairs(['UPSTREAM_HOST', 'UPSTREAM_REMOTE_ADDRESS'], plain((_head, info) => info.upstreamAddress)),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: plain((_head, info) => addressOnly(info.upstreamAddress)),
+  UPSTREAM_REMOTE_PORT: plain((_head, info) => portOnly(info.upstreamAddress)),
+  ...pairs(['UPSTREAM_CLUSTER', 'UPSTREAM_CLUSTER_RAW'], plain((_head, info) => info.clusterName)),
   UPSTREAM_REQUEST_ATTEMPT_COUNT: plain((_head, info) => String(Math.max(1, info.attempts))),
   ROUTE_NAME: plain((_head, info) => info.routeName),
   // Virtual clusters only name statistics, which Weft has its own of.

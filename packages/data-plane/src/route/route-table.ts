@@ -58,7 +58,7 @@ export class RouteTable {
     observer?.inVirtualHost(virtualHost.config);
     const { routes, tree, toTls } = virtualHost;
     if (toTls && head.scheme === 'http' && (virtualHost.config.requireTls === 'all' || info.direction === 'inbound')) return toTls.resolve(head, info);
-    const path = pathOnly(head.path);
+    const path = this.#config.ignorePathParameters ? withoutParameters(pathOnly(head.path)) : pathOnly(head.path);
     const places = tree?.(head, observer?.why);
     if (tree && !places) return undefined;
     const { length } = places ?? routes;
@@ -70,6 +70,11 @@ export class RouteTable {
     }
     return undefined;
   }
+}
+
+/** `/a;x=1/b` is matched as `/a/b`. */
+function withoutParameters(path: string): string {
+  return path.includes(';') ? path.replace(/;[^/]*/g, '') : path;
 }
 
 const redirectToTls: RouteEntryConfig = {

@@ -27,8 +27,16 @@ export function upstreamSecurity(cluster: ClusterConfig, endpoint: EndpointConfi
   if (!socket) return cluster.transportSockets.length === 0 ? plaintext : { kind: 'refused', reason: `no transport socket of ${cluster.name} matches ${endpoint.address}:${endpoint.port}` };
   const proxied = socket.proxyProtocol && { proxyProtocol: socket.proxyProtocol };
   if (!socket.tls) return proxied ? { ...plaintext, ...proxied } : plaintext;
-  const tls = cluster.type?.kind === 'dynamic-forward-proxy' ? { ...socket.tls, sni: isIP(endpoint.hostname) === 0 ? endpoint.hostname : '' } : socket.tls;
+  const tls = namedTls(socket.tls, cluster.type?.kind === 'dynamic-forward-proxy', endpoint.hostname);
   return { kind: 'tls', config: tls, expected: expectedPeer(tls, endpoint), ...proxied };
+}
+
+/** With the names that depend on the host. */
+function namedTls(tls: UpstreamTlsConfig, forwardProxy: boolean, hostname: string): UpstreamTlsConfig {
+  if (!forwardProxy && !tls.hostSni && !tls.verifySni) return tls;
+  const sni = forwardProxy || (tls.hostSni && hostname !== '') ? (isIP(hostname) === 0 ? hostname : '') : tls.sni;
+  // Without matchers the name itself is looked for.
+  return { ...tls, sni, ...(tls.verifySni && sni !== '' && { subjectAltNames: [] }) };
 }
 
 /** The endpoint's own identity is narrower than the service's list of accounts, so it wins. */

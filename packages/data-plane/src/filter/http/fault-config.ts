@@ -9,7 +9,7 @@ import { compileHeaderMatcher, type HeaderMatcher } from '../../route/header-mat
 
 export interface FaultConfig {
   delay?: { fixedMs?: number; percentage: FractionConfig };
-  abort?: { status?: number; grpcStatus?: number; percentage: FractionConfig };
+  abort?: { status?: number; grpcStatus?: number; body?: string; percentage: FractionConfig };
   /** KiB/s; without a number the request says it. */
   responseRateLimit?: { kbps?: number; percentage: FractionConfig };
   /** Empty: any. */
@@ -27,7 +27,7 @@ const fields = knownFields(
 );
 const delayFields = knownFields(FaultDelaySchema, ['fixed_delay', 'header_delay', 'percentage']);
 const rateLimitFields = knownFields(FaultRateLimitSchema, ['fixed_limit', 'header_limit', 'percentage']);
-const abortFields = knownFields(FaultAbortSchema, ['http_status', 'grpc_status', 'header_abort', 'percentage']);
+const abortFields = knownFields(FaultAbortSchema, ['http_status', 'grpc_status', 'header_abort', 'percentage', 'response_body']);
 
 // Unset means 0 %: nothing happens.
 const never: FractionConfig = { numerator: 0, denominator: 100 };
@@ -88,15 +88,16 @@ function decodeAbort(abort: HTTPFault['abort'], report: Report): FaultConfig['ab
   if (!abort) return undefined;
   report.check(abortFields, abort, 'abort');
   const percentage = fraction(abort.percentage, 'abort.percentage', report) ?? never;
+  const body = abort.responseBody !== '' && { body: abort.responseBody };
   const { errorType } = abort;
   switch (errorType.case) {
     case 'httpStatus':
       if (errorType.value < 200 || errorType.value > 599) report.add('abort.http_status', `must be 200 to 599, is ${errorType.value}`);
-      return { status: errorType.value, percentage };
+      return { status: errorType.value, percentage, ...body };
     case 'grpcStatus':
       if (errorType.value > 16) report.add('abort.grpc_status', `must be 0 to 16, is ${errorType.value}`);
-      return { grpcStatus: errorType.value, percentage };
-    case 'headerAbort': return { percentage };
+      return { grpcStatus: errorType.value, percentage, ...body };
+    case 'headerAbort': return { percentage, ...body };
     default:
       report.add('abort', 'one of http_status, grpc_status, header_abort is required');
       return undefined;

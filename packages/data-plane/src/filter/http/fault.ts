@@ -109,7 +109,7 @@ class FaultFilter implements HttpFilter<FaultConfig> {
       // Envoy answers an HTTP request with 200 where only a gRPC status is configured.
       status: status.status ?? 200,
       ...(status.grpcStatus !== undefined && { grpcStatus: status.grpcStatus }),
-      body: 'fault filter abort',
+      body: abort.body ?? 'fault filter abort',
       flag: 'FI',
       details: 'fault_filter_abort',
     };

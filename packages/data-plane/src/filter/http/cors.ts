@@ -37,8 +37,8 @@ const filterFields = knownFields(CorsSchema, []);
 
 export const cors: HttpFilterFactory<void, CorsPolicy> = {
   name: 'envoy.filters.http.cors',
-  // The last stands in `cors` of routes and virtual hosts.
-  typeUrls: [typeUrl(CorsSchema), typeUrl(CorsPolicySchema), typeUrl(OlderCorsPolicySchema)],
+  // The second stands in `cors` of routes and virtual hosts.
+  typeUrls: [typeUrl(CorsSchema), typeUrl(OlderCorsPolicySchema), typeUrl(CorsPolicySchema)],
   messages: [CorsSchema, CorsPolicySchema],
   sides: ['client', 'server'],
   parse(_typeUrl, value) {

@@ -1,4 +1,4 @@
-// What Istio's kinds ask for, seen from outside: delegates, redirects to the port of the request, CORS by the server of the host, wildcard hosts, breakers.
+// What Istio's kinds ask for, seen from outside: delegates, redirects to the port of the request, CORS by the server of the host, wildcard hosts, breakers, zones.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -125,4 +125,45 @@ spec: { host: target, trafficPolicy: { breakers: { errorRate: { errorThresholdPe
   await vi.waitFor(async () => expect(await fail()).toEqual([503, 'true']), { timeout: 10_000, interval: 5 });
   mesh.config.write('breaker.yaml', '# none\n');
   await vi.waitFor(async () => expect(await fail()).toEqual([500, undefined]), { timeout: 10_000, interval: 5 });
+});
+
+it('balances by zone where a DestinationRule asks for it and the client knows whose host it is', async () => {
+  const backends = await Promise.all(['a', 'b'].map(async (zone) => {
+    const server = createServer((_incoming, response) => response.end(zone)).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return server;
+  }));
+  const ports = backends.map((server) => (server.address() as AddressInfo).port);
+  const entry = (name: string, [a, b]: readonly number[]) => `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ${name} }
+spec:
+  hosts: [${name}.test]
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP }]
+  endpoints: [{ address: 127.0.0.1, ports: { http: ${a} }, locality: eu/a }, { address: 127.0.0.1, ports: { http: ${b} }, locality: eu/b }]
+---
+`;
+  const rule = (setting: string) => `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: zoned }
+spec: { host: zoned.test, trafficPolicy: { loadBalancer: { simple: ROUND_ROBIN, zoneAwareLbSetting: ${setting} } } }
+`;
+  mesh.config.write('zones.yaml', entry('zoned', ports) + entry('callers', [1, 2]) + rule('{ minClusterSize: 2 }'));
+  const local = await mesh.workload('caller', 'caller', { localClusterName: 'outbound|80||callers.test', locality: { region: 'eu', zone: 'a' } });
+  const zones = async () => {
+    const seen: string[] = [];
+    for (let i = 0; i < 12; i++) seen.push(await (await local.client.request('http://zoned.test/')).body.text());
+    return [...new Set(seen)].sort();
+  };
+  try {
+    await vi.waitFor(async () => expect(await zones()).toEqual(['a']), { timeout: 10_000 });
+    mesh.config.write('zones.yaml', entry('zoned', ports) + entry('callers', [1, 2]) + rule('{ enabled: false, minClusterSize: 2 }'));
+    await vi.waitFor(async () => expect(await zones()).toEqual(['a', 'b']), { timeout: 10_000 });
+  } finally {
+    for (const server of backends) {
+      server.closeAllConnections();
+      server.close();
+    }
+  }
 });

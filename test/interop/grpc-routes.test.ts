@@ -40,7 +40,10 @@ function config(backends: readonly Backend[]): string {
     rule('hashed', '{ loadBalancer: { consistentHash: { httpHeaderName: x-user } }, outlierDetection: { consecutive5xxErrors: 3 }, connectionPool: { tcp: { maxConnections: 100, connectTimeout: 2s }, http: { http2MaxRequests: 100 } } }'),
     entry('named', 'DNS', 'localhost', backends.slice(0, 1)),
     entry('beyond', 'STATIC', '127.0.0.1', backends),
-    routes('beyond', `[{ rewrite: { authority: x.test }, headers: { request: { set: { x-a: b } } }, mirrors: [{ destination: { host: hashed.test.internal } }], timeout: 5s, ${route('beyond')} }]`),
+    rule('beyond', '{ loadBalancer: { simple: ROUND_ROBIN, warmup: { duration: 1s, minimumPercent: 20, aggression: 2 }, zoneAwareLbSetting: { minClusterSize: 2 } }, breakers: { adaptive: { latencyThreshold: 250ms }, errorRate: {} } }'),
+    'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: { name: team }\nspec: { http: [{ match: [{ uri: { prefix: /test.Echo/ }, statPrefix: team }], timeout: 4s, route: [{ destination: { host: beyond.test.internal } }] }] }\n---\n',
+    "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: { name: wild }\nspec: { hosts: ['*.wild.internal'], resolution: DYNAMIC_DNS, ports: [{ number: 50051, name: main, protocol: GRPC }] }\n---\n",
+    routes('beyond', `[{ match: [{ uri: { prefix: /test. } }], delegate: { name: team } }, { rewrite: { authority: x.test }, headers: { request: { set: { x-a: b } } }, mirrors: [{ destination: { host: hashed.test.internal } }], timeout: 5s, ${route('beyond')} }]`),
     entry('direct', 'STATIC', '127.0.0.1', backends),
     routes('direct', '[{ directResponse: { status: 404 } }]'),
     entry('lost', 'STATIC', '127.0.0.1', backends),
@@ -98,6 +101,8 @@ for (const { name, missing, command } of clients) {
     });
 
     it('goes its way where it cannot do what is asked beside it', async () => {
+      expect((await ask('beyond'))[0]?.code).toBe(0);
+      expect((await peer.ask<PeerAnswer[]>({ target: 'xds:///a.wild.internal:50051', metadata: [], timeout: 1 }))[0]?.code).not.toBe(0);
       expect((await ask('beyond'))[0]?.code).toBe(0);
     });
 

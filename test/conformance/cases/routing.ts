@@ -12,6 +12,26 @@ const to = (location: string, status = 302, headers: Record<string, string> = {}
 
 export const routeMatchCases: readonly ConformanceCase[] = [
   {
+    name: 'paths in one spelling',
+    protocols: ['http'],
+    connectionManager: { normalize_path: true, merge_slashes: true, path_with_escaped_slashes_action: 'UNESCAPE_AND_FORWARD' },
+    routes: [{ match: { path: '/a' } }, { match: { path: '/x/y' } }, { match: { prefix: '/' }, direct_response: { status: 204 } }],
+    exchanges: [...(['/a', '/b/../a', '/%61', '//a', '/./a'] as const).map((path) => ({ path, expect: { seenPath: '/a' } })), { path: '/x%2Fy?q=%2F', expect: { seenPath: '/x/y?q=%2F' } }, { path: '/b', expect: { status: 204 } }],
+  },
+  {
+    name: 'paths with escaped slashes are refused, or redirected',
+    protocols: ['http'],
+    connectionManager: { normalize_path: true, path_with_escaped_slashes_action: 'REJECT_REQUEST' },
+    routes: [{ match: { prefix: '/' }, direct_response: { status: 204 } }],
+    exchanges: [{ path: '/x%2Fy', expect: { status: 400 } }, { path: '/xy', expect: { status: 204 } }],
+  },
+  {
+    name: 'authorities without ports',
+    connectionManager: { strip_any_host_port: true, strip_trailing_host_dot: true },
+    routes: [{ match: { prefix: '/', headers: [{ name: ':authority', string_match: { safe_regex: { regex: '[^:]*' } } }] } }, { match: { prefix: '/' }, direct_response: { status: 418 } }],
+    exchanges: [{ expect: {} }],
+  },
+  {
     name: 'paths without their parameters',
     protocols: ['http'],
     routeConfiguration: { ignore_path_parameters_in_path_matching: true },

@@ -2,7 +2,6 @@
 // tests that compare Weft with others for thousands of requests.
 import type { Clock } from '@weft/spiffe';
 import type { FilterContext, HttpFilterFactory } from '../filter/http-filter.js';
-import { normalizePath } from '../inbound/path-normalization.js';
 import type { BodyPipe } from '../filter/body-pipe.js';
 import type { Downstream, UpstreamAttempt } from '../outbound/downstream.js';
 import { MeshNames } from '../outbound/mesh-names.js';
@@ -125,12 +124,6 @@ export class Explainer {
       return { explanation, ...(entry.state === 'error' && entry.error && { error: entry.error }) };
     }
     explanation.listener = snapshot.name;
-    const refused = this.#normalize(entry, head);
-    if (refused) {
-      explanation.status = refused.status;
-      explanation.why.push(`path: ${refused.details}`);
-      return { explanation, response: { status: refused.status, headers: refused.headers ?? [] } };
-    }
     const recording = new Recording();
     this.#recording = recording;
     this.#random = request.random ?? 0;
@@ -155,16 +148,6 @@ export class Explainer {
       this.#entries.set(name, entry);
     }
     return entry;
-  }
-
-  /** A client's own names are not normalised; a proxy's listener says whether it does. */
-  #normalize(entry: OutboundListenerEntry, head: RequestHead): LocalReply | undefined {
-    const http = entry.http;
-    if (!http || (!http.normalizePath && !http.mergeSlashes && http.escapedSlashes === 'keep')) return undefined;
-    const path = normalizePath(head.path, http);
-    if (typeof path !== 'string') return path;
-    head.path = path;
-    return undefined;
   }
 
   #describe(explanation: Explanation, recording: Recording, { attempt, answered: reply, mirrors }: Sink, idle: (route: NonNullable<Recording['route']>) => { name: string; why: string }[]): void {

@@ -3,6 +3,7 @@ import { runInContext, type RequestContext } from '../context/request-context.js
 import type { BodyPipe } from '../filter/body-pipe.js';
 import type { FilterContext, FilterResult } from '../filter/http-filter.js';
 import type { FilterHost, RouteFilters, StreamFilters } from '../filter/filter-chain.js';
+import { strippedAuthority } from '../route/authority.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
 import { upgradeAllowed, upgradeRefused } from '../route/upgrade.js';
 import { httpStatusOfGrpc } from '../stream/grpc-http-status.js';
@@ -79,6 +80,8 @@ export class ServerStream implements InboundStream, FilterHost, LimitedStream {
     const path = this.#path();
     if (typeof path !== 'string') return this.refuse(path);
     head.path = path;
+    const { authority } = chain.config.http;
+    if (authority) head.authority = strippedAuthority(head.authority, authority, this.#options.connection.localPort);
     // Before filters: the route says which of them run, and how.
     const route = chain.routes?.select(head, this.info);
     if (!route) return this.refuse(chain.routes ? routeNotFound : noRoutes);

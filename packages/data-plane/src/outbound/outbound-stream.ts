@@ -7,6 +7,8 @@ import type { FilterHost, FilterRoute, StreamFilters } from '../filter/filter-ch
 import { describeReply, replyThrough } from '../filter/filtered-reply.js';
 import type { RouterConfig } from '../filter/http/router.js';
 import { plainRouteInfo } from '../filter/route-filter-info.js';
+import { normalizePath } from '../inbound/path-normalization.js';
+import { strippedAuthority } from '../route/authority.js';
 import { applyRequestMutations, applyResponseMutations, redirectReply, rewrite, type SelectedRoute } from '../route/route-table.js';
 import { upgradeAllowed, upgradeRefused } from '../route/upgrade.js';
 import type { OutboundListenerSnapshot } from '../snapshot/outbound-listener.js';
@@ -103,8 +105,14 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
 
   run(): void {
     if (this.#context?.signal?.aborted) return this.#reply(callerGone(this.#context.signal.reason));
-    // 2. The route, on the head as the application wrote it. The weighted cluster is chosen here, once: retries stay on it.
     const recorder = this.#recorder;
+    // 2. Where the listener wants it, the one spelling of path and authority, and from there on no other. Then the route, on the head as the
+    //    application wrote it. The weighted cluster is chosen here, once: retries stay on it.
+    const refused = this.#spell();
+    if (refused) {
+      recorder?.why(`path: ${refused.details}`);
+      return this.#reply(refused);
+    }
     const route = this.#snapshot.routes.select(this.#head, this.info, recorder);
     if (route) {
       this.#route = route;
@@ -139,6 +147,15 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
         if (!this.#answered) this.#reply({ status: 500, body: 'filter failure', details: 'filter_failure', error: error as Error });
       },
     );
+  }
+
+  #spell(): LocalReply | undefined {
+    const { paths, authority, name } = this.#snapshot;
+    if (authority) this.#head.authority = strippedAuthority(this.#head.authority, authority, Number(/:(\d+)$/.exec(name)?.[1]));
+    const path = paths ? normalizePath(this.#head.path, paths) : this.#head.path;
+    if (typeof path !== 'string') return path;
+    if (path !== this.#head.path) this.#head.path = path;
+    return undefined;
   }
 
   /** Over, or with an answer that is still on its way through filters: what was refused must not be sent for all that. */

@@ -17,7 +17,7 @@ import { durationMs, typeNameOf } from './value.js';
 
 const fields = knownFields(
   HttpConnectionManagerSchema,
-  ['stat_prefix', 'rds', 'route_config', 'http_filters', 'common_http_protocol_options', 'stream_idle_timeout', 'request_timeout', 'forward_client_cert_details', 'normalize_path', 'merge_slashes', 'path_with_escaped_slashes_action', 'upgrade_configs'],
+  ['stat_prefix', 'rds', 'route_config', 'http_filters', 'common_http_protocol_options', 'stream_idle_timeout', 'request_timeout', 'forward_client_cert_details', 'normalize_path', 'merge_slashes', 'path_with_escaped_slashes_action', 'upgrade_configs', 'strip_any_host_port', 'strip_matching_host_port', 'strip_trailing_host_dot'],
   // Codecs, connections and identification of requests are node's and the application's; telemetry has its own configuration.
   ['codec_type', 'tracing', 'http_protocol_options', 'http2_protocol_options', 'http3_protocol_options', 'server_name', 'server_header_transformation', 'max_request_headers_kb', 'request_headers_timeout', 'drain_timeout', 'delayed_close_timeout', 'access_log', 'access_log_flush_interval', 'flush_access_log_on_new_request', 'access_log_options', 'use_remote_address', 'internal_address_config', 'skip_xff_append', 'via', 'generate_request_id', 'preserve_external_request_id', 'always_set_request_id_in_response', 'set_current_client_cert_details', 'proxy_100_continue', 'represent_ipv4_remote_address_as_ipv4_mapped_ipv6', 'request_id_extension', 'stream_error_on_invalid_http_message', 'append_local_overload', 'proxy_status_config', 'http1_safe_max_connection_duration', 'stream_flush_timeout', 'drain_timeout_jitter', 'record_route_resolution_stats'],
   ['scoped_routes', 'xff_num_trusted_hops', 'original_ip_detection_extensions'],
@@ -53,10 +53,17 @@ export function decodeHttpConnectionManager(any: Any, side: Side, registry: Http
     ...(streamIdleTimeoutMs !== undefined && { streamIdleTimeoutMs }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
     ...(manager.upgradeConfigs.length > 0 && { upgrades: decodeListenerUpgrades(manager.upgradeConfigs, join(path, 'upgrade_configs'), report) }),
+    ...decodeAuthority(manager, path, report),
     normalizePath: manager.normalizePath ?? false,
     mergeSlashes: manager.mergeSlashes,
     escapedSlashes: escapedSlashes(manager.pathWithEscapedSlashesAction, join(path, 'path_with_escaped_slashes_action'), report),
   };
+}
+
+function decodeAuthority({ stripPortMode: mode, stripMatchingHostPort: matching, stripTrailingHostDot: dot }: HttpConnectionManager, path: string, report: Report): Pick<HttpConnectionManagerConfig, 'authority'> {
+  const any = mode.case === 'stripAnyHostPort' && mode.value;
+  if (any && matching) report.add(join(path, 'strip_matching_host_port'), 'cannot stand beside strip_any_host_port');
+  return any || matching || dot ? { authority: { ...((any || matching) && { stripPort: any ? 'any' : 'matching' }), ...(dot && { stripDot: true }) } } : {};
 }
 
 // gRFC A41: a filter that judges by the client's address must not take it from a header that anybody can send.

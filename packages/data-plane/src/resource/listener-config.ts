@@ -1,4 +1,5 @@
 // Listener and HttpConnectionManager, decoded.
+import type { AuthorityOptions } from '../route/authority.js';
 import type { HttpFilterFactory } from '../filter/http-filter.js';
 import type { NetworkRbacConfig } from '../filter/network/rbac.js';
 import type { DestinationService, WorkloadInfo } from '../stream/stream-info.js';
@@ -81,6 +82,8 @@ export interface HttpConnectionManagerConfig {
   normalizePath: boolean;
   mergeSlashes: boolean;
   escapedSlashes: 'keep' | 'reject' | 'unescape-and-redirect' | 'unescape-and-forward';
+  /** Absent: the authority stays as it comes. */
+  authority?: AuthorityOptions;
 }
 
 export interface HttpFilterConfig {

@@ -1,7 +1,9 @@
 // What one dialled name means: made complete, frozen, then swapped in with a single assignment.
 import type { FilterChain } from '../filter/filter-chain.js';
 import type { RouterConfig } from '../filter/http/router.js';
+import type { PathNormalizationOptions } from '../inbound/path-normalization.js';
 import type { UpgradesConfig } from '../resource/route-config.js';
+import type { AuthorityOptions } from '../route/authority.js';
 import type { RouteTable } from '../route/route-table.js';
 import type { DynamicClusters } from './dynamic-clusters.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
@@ -22,6 +24,9 @@ export interface OutboundListenerSnapshot {
   readonly maxStreamDurationMs: number;
   /** For routes without an idle timeout of their own; 0 or absent = none. */
   readonly streamIdleTimeoutMs?: number;
+  /** What paths are brought to before they are routed; absent: they stay as they are written. */
+  readonly paths?: PathNormalizationOptions | undefined;
+  readonly authority?: AuthorityOptions | undefined;
   /** What requests may change to where their route does not say. */
   readonly upgrades?: UpgradesConfig | undefined;
 }

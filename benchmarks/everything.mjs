@@ -1,5 +1,5 @@
 // mesh.request and gRPC calls with everything switched on that a route can carry, against the same bare baselines as `http` and `grpc`.
-// Each protocol in a process of its own: `everything.mjs http`.
+// Each in a process of its own: `everything.mjs http`, and `everything.mjs http observed` with breakers and an access log in code, too.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
@@ -11,9 +11,10 @@ import { benchMesh } from './support/bench-mesh.mjs';
 import { compare } from './support/compare.mjs';
 import { echoDefinition } from './support/echo-definition.mjs';
 
-const [protocol] = process.argv.slice(2);
+const [protocol, observed] = process.argv.slice(2);
 if (!protocol) {
-  const failed = ['http', 'grpc'].some((name) => spawnSync(process.execPath, [fileURLToPath(import.meta.url), name], { stdio: 'inherit' }).status !== 0);
+  const ways = [['http'], ['http', 'observed'], ['grpc'], ['grpc', 'observed']];
+  const failed = ways.some((way) => spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...way], { stdio: 'inherit' }).status !== 0);
   process.exit(failed ? 1 : 0);
 }
 
@@ -45,14 +46,14 @@ spec:
   subsets: [{ name: all, labels: { app: echo } }]
 `);
 let logged = 0;
-const mesh = createMesh({ accessLog: () => logged++, breakers: { adaptive: { thresholdMs: 1000, minConcurrency: 64 }, errorRate: {} } });
+const mesh = createMesh(observed ? { accessLog: () => logged++, breakers: { adaptive: { thresholdMs: 1000, minConcurrency: 64 }, errorRate: {} } } : {});
 await mesh.ready();
 const { tls } = acquireRuntime();
 const identity = { expectedIds: ['spiffe://cluster.local/ns/default/sa/echo'] };
 const { pools, ways } = protocol === 'http' ? overHttp() : overGrpc();
 const [, ratio] = await compare(ways, { inFlight: 32 });
-if (logged === 0) throw new Error('nothing was logged');
-console.log(`${protocol} with everything on / bare: ${ratio.toFixed(2)}`);
+if (observed && logged === 0) throw new Error('nothing was logged');
+console.log(`${protocol} with everything on${observed ? ', breakers and access log' : ''} / bare: ${ratio.toFixed(2)}`);
 await Promise.all(pools.map((pool) => pool.close()));
 await mesh.close();
 await bench.close();

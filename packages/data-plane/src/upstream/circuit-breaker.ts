@@ -1,5 +1,6 @@
 // Envoy's circuit breakers: limits on what one cluster may have going at a time, by route priority.
 import type { ClusterConfig, ThresholdsConfig } from '../resource/cluster-config.js';
+import type { Counter } from '../telemetry/stats.js';
 import type { ClusterStats } from './cluster-stats.js';
 import type { RoutePriority } from './upstream-cluster.js';
 
@@ -15,6 +16,8 @@ type Limits = Pick<ClusterConfig, 'thresholds' | 'protocol'>;
 export class CircuitBreaker {
   readonly #counts: Record<RoutePriority, Counts> = { default: { requests: 0, retries: 0, connections: 0 }, high: { requests: 0, retries: 0, connections: 0 } };
   readonly #stats: ClusterStats | undefined;
+  /** Where they are shown: with every request, so nothing is looked up. */
+  readonly #remaining: Partial<Record<RoutePriority, { readonly requests: Counter | undefined; readonly retries: Counter | undefined }>> = {};
   #thresholds: ClusterConfig['thresholds'];
   #queues: boolean;
 
@@ -103,8 +106,12 @@ export class CircuitBreaker {
 
   #showRemaining(priority: RoutePriority): void {
     const { requests, retries } = this.#counts[priority];
-    this.#stats?.gauge(`circuit_breakers_${priority}_remaining_rq`, Math.max(0, this.#most(priority) - requests));
-    this.#stats?.gauge(`circuit_breakers_${priority}_remaining_retries`, Math.max(0, maxRetries(this.#thresholds[priority], requests) - retries));
+    const shown = (this.#remaining[priority] ??= {
+      requests: this.#stats?.of('gauge', `circuit_breakers_${priority}_remaining_rq`),
+      retries: this.#stats?.of('gauge', `circuit_breakers_${priority}_remaining_retries`),
+    });
+    shown.requests?.set(Math.max(0, this.#most(priority) - requests));
+    shown.retries?.set(Math.max(0, maxRetries(this.#thresholds[priority], requests) - retries));
   }
 }
 

@@ -21,14 +21,15 @@ export class ClusterStats {
   }
 
   count(name: string): void {
-    this.#of('counter', name)?.add();
+    this.of('counter', name)?.add();
   }
 
   gauge(name: string, value: number): void {
-    this.#of('gauge', name)?.set(value);
+    this.of('gauge', name)?.set(value);
   }
 
-  #of(type: 'counter' | 'gauge', name: string): Counter | undefined {
+  /** To be held by what counts with every request. */
+  of(type: 'counter' | 'gauge', name: string): Counter | undefined {
     if (!this.#stats) return undefined;
     let held = this.#held.get(name);
     if (!held) {

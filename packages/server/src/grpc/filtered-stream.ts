@@ -66,6 +66,7 @@ export class FilteredStream {
 
   /** The last byte has left. */
   wantTrailers(): void {
+    if (this.#stream.destroyed || this.#stream.closed) return;
     const trailers: OutgoingHttpHeaders = {};
     const filtered = this.#filtered;
     if (filtered) {

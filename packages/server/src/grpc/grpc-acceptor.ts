@@ -10,7 +10,7 @@ import { GrpcWebBridge } from './grpc-web-bridge.js';
 import { captureHttp2Server } from './capture-http2.js';
 import { loadGrpc } from './grpc-js.js';
 import { admit } from './grpc-options.js';
-import { applyStreamHead, openStreamBody, replyToStream, streamBodies, streamHead, watchStream } from './grpc-stream.js';
+import { applyStreamHead, isOver, openStreamBody, replyToStream, streamBodies, streamHead, watchStream } from './grpc-stream.js';
 
 export interface GrpcAcceptorOptions {
   readonly inbound: InboundListener;
@@ -45,6 +45,8 @@ export class GrpcAcceptor {
     http2.removeAllListeners('stream');
     http2.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, rawHeaders: string[]) => {
       stream.on('error', ignore);
+      // Node tells of a stream a turn after it came, its end may have been told before: nobody would hear of it again.
+      if (isOver(stream)) return;
       if (stream.session && this.#bridged.has(stream.session as ServerHttp2Session)) {
         return serveBridged(stream, this.web.contextOf(headers), () => {
           for (const fn of serve) fn.call(http2, stream, headers, flags, rawHeaders);
@@ -101,7 +103,7 @@ function judge(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeade
   watchStream(stream, inboundStream, requests);
   const settle = (reply: LocalReply | undefined) => {
     // A filter may have ended it while others were asked.
-    if (stream.destroyed || stream.headersSent) return;
+    if (isOver(stream) || stream.headersSent) return;
     if (reply) return replyToStream(stream, reply, protocol);
     applyStreamHead(headers, head);
     inboundStream.run(() => admit(serve));

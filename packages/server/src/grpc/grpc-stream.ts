@@ -35,7 +35,7 @@ export function applyStreamHead(headers: IncomingHttpHeaders, head: RequestHead)
 }
 
 export function replyToStream(stream: ServerHttp2Stream, reply: LocalReply, protocol: StreamInfo['protocol']): void {
-  if (stream.destroyed) return;
+  if (isOver(stream)) return;
   const body = String(reply.body);
   const headers: OutgoingHttpHeaders =
     protocol === 'grpc'
@@ -49,6 +49,14 @@ export function replyToStream(stream: ServerHttp2Stream, reply: LocalReply, prot
   }
   // Nobody reads the request any more: what is still to come must not fill the window and hold the stream open.
   stream.resume();
+}
+
+/**
+ * A client may reset its stream before we, or grpc-js, have looked at it. Node then throws for whatever is sent, and in the events of a
+ * session nobody catches that: a client could end the process.
+ */
+export function isOver(stream: ServerHttp2Stream): boolean {
+  return stream.destroyed || stream.closed;
 }
 
 type Method = (...args: unknown[]) => unknown;
@@ -150,6 +158,7 @@ function mute(stream: ServerHttp2Stream): void {
 const currentResource = () => new AsyncResource('WEFTGRPCCALL');
 
 function watchedRespond(this: WatchedStream, headers: OutgoingHttpHeaders | undefined, options: unknown): unknown {
+  if (isOver(this)) return undefined;
   const state = this[watched];
   const own = { ...headers };
   // Only trailers.
@@ -162,6 +171,7 @@ function watchedRespond(this: WatchedStream, headers: OutgoingHttpHeaders | unde
 }
 
 function watchedTrailers(this: WatchedStream, trailers: OutgoingHttpHeaders): unknown {
+  if (isOver(this)) return undefined;
   readStatus(this[watched], trailers);
   reportLoad(this[watched].inbound, trailers);
   if (this[watched].response) return this[watched].response.trailers(trailers);

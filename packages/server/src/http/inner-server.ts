@@ -61,6 +61,8 @@ export function createInnerHttp2Server(target: HttpTarget, options: NodeHandlerO
   });
   server.on('sessionError', () => {});
   server.on('request', (request, response) => {
+    // Reset before it was told of: its end has been told, too, and nobody would hear of it again.
+    if (request.stream.destroyed || request.stream.closed) return;
     const session = request.stream.session;
     const connection = session && connectionOf(session);
     if (!connection) return request.stream.destroy();

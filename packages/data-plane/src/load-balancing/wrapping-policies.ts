@@ -2,7 +2,7 @@
 import type { DescMessage } from '@weft/xds-api/protobuf';
 import type { Any } from '@weft/xds-api/protobuf/wkt';
 import { OverrideHostSchema, SubsetSchema, WrrLocalitySchema, type OverrideHost_OverrideHostSource } from '@weft/xds-api/load-balancing';
-import { Report } from '../resource/report.js';
+import { knownFields, Report } from '../resource/report.js';
 import { unwrapTypedStruct, type MessageLookup } from '../resource/typed-struct.js';
 import type { LoadBalancingConfig } from '../resource/cluster-config.js';
 import type { OverrideHostSource, SubsetConfig, ZoneAwareConfig } from '../resource/balancing-config.js';
@@ -31,14 +31,18 @@ type Wrapper = (value: Uint8Array, child: (policies: Policies) => ResolvedLoadBa
 /** For their TypedStructs. */
 export const wrappingMessages: readonly DescMessage[] = [WrrLocalitySchema, SubsetSchema, OverrideHostSchema];
 
+const wrrFields = knownFields(WrrLocalitySchema, ['endpoint_picking_policy']);
+const subsetFields = knownFields(SubsetSchema, ['fallback_policy', 'default_subset', 'subset_selectors', 'allow_redundant_keys', 'locality_weight_aware', 'scale_locality_weight', 'panic_mode_any', 'list_as_any', 'metadata_fallback_policy', 'subset_lb_policy']);
+const overrideFields = knownFields(OverrideHostSchema, ['override_host_sources', 'fallback_policy']);
+
 /** By type URL. */
 export const wrappingPolicies: Readonly<Record<string, Wrapper>> = {
   'type.googleapis.com/envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality': (value, child) => ({
-    ...child(readMessage(WrrLocalitySchema, value).endpointPickingPolicy),
+    ...child(readMessage(WrrLocalitySchema, wrrFields, value).endpointPickingPolicy),
     localityWeighted: true,
   }),
   'type.googleapis.com/envoy.extensions.load_balancing_policies.subset.v3.Subset'(value, child) {
-    const message = readMessage(SubsetSchema, value);
+    const message = readMessage(SubsetSchema, subsetFields, value);
     if (!message.subsetLbPolicy) throw new Error('subset_lb_policy is required');
     const inner = child(message.subsetLbPolicy);
     if (inner.subsets) throw new Error('a subset policy inside of a subset policy is not supported');
@@ -46,9 +50,8 @@ export const wrappingPolicies: Readonly<Record<string, Wrapper>> = {
     return { ...inner, ...(subsets && { subsets }) };
   },
   'type.googleapis.com/envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost'(value, child) {
-    const message = readMessage(OverrideHostSchema, value);
+    const message = readMessage(OverrideHostSchema, overrideFields, value);
     if (message.overrideHostSources.length === 0) throw new Error('override_host_sources must not be empty');
-    if (message.selectedHostKey) throw new Error('selected_host_key is not supported');
     if (!message.fallbackPolicy) throw new Error('fallback_policy is required');
     return { ...child(message.fallbackPolicy), overrideHosts: message.overrideHostSources.map(sourceOf) };
   },

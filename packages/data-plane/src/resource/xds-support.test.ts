@@ -44,7 +44,8 @@ const readWhole = new Set([
   'envoy.extensions.filters.common.fault.v3.FaultRateLimit.HeaderLimit', 'envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort', 'envoy.extensions.filters.network.http_connection_manager.v3.Rds',
   'envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher', 'envoy.type.matcher.v3.MetadataMatcher.PathSegment', 'envoy.type.matcher.v3.RegexMatchAndSubstitute', 'envoy.type.matcher.v3.ValueMatcher.NullMatch',
   'envoy.type.metadata.v3.MetadataKey', 'envoy.type.v3.DoubleRange', 'envoy.type.v3.FractionalPercent', 'envoy.type.v3.HashPolicy', 'envoy.type.v3.HttpStatus', 'envoy.type.v3.Int32Range', 'envoy.type.v3.Int64Range', 'envoy.type.v3.Percent',
-  'xds.core.v3.TypedExtensionConfig',
+  'xds.core.v3.TypedExtensionConfig', 'envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig', 'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig', 'envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig',
+  'envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig', 'envoy.extensions.load_balancing_policies.subset.v3.Subset.LbSubsetSelector', 'envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost.OverrideHostSource',
 ]);
 
 test('every message that is read within another has a list, or is read whole', () => {

@@ -8,7 +8,10 @@ import type { AttemptTracker, HeaderLookup, LoadBalancerFactory, LoadReport, Loa
 import { decodeLoadReport, readLoadReport } from '../load-report.js';
 import { startedRotation } from '../weighted-rotation.js';
 import { positiveMs, readMessage } from './read-message.js';
+import { knownFields } from '../../resource/report.js';
 import { parseSlowStart, SlowStart, type SlowStartConfig } from './slow-start.js';
+
+const fields = knownFields(ClientSideWeightedRoundRobinSchema, ['enable_oob_load_report', 'oob_reporting_period', 'blackout_period', 'weight_expiration_period', 'weight_update_period', 'error_utilization_penalty', 'metric_names_for_computing_utilization', 'slow_start_config']);
 
 export interface WeightedRoundRobinConfig {
   /** Undefined: reports come with responses. */
@@ -146,7 +149,7 @@ export const clientSideWeightedRoundRobin: LoadBalancerFactory<WeightedRoundRobi
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin',
   messages: [ClientSideWeightedRoundRobinSchema],
   parse(value) {
-    const message = readMessage(ClientSideWeightedRoundRobinSchema, value);
+    const message = readMessage(ClientSideWeightedRoundRobinSchema, fields, value);
     const errorPenalty = message.errorUtilizationPenalty ?? 1;
     if (!(errorPenalty >= 0)) throw new Error(`error_utilization_penalty must not be negative, is ${errorPenalty}`);
     return {

@@ -5,7 +5,10 @@ import { weightsAreEqual } from '../host-weights.js';
 import type { LoadBalancerFactory } from '../load-balancer.js';
 import { localityConfig, type LocalityAwareConfig } from './locality-config.js';
 import { readMessage } from './read-message.js';
+import { knownFields } from '../../resource/report.js';
 import { parseSlowStart, SlowStart, type SlowStartConfig } from './slow-start.js';
+
+const fields = knownFields(LeastRequestSchema, ['choice_count', 'active_request_bias', 'slow_start_config', 'locality_lb_config', 'enable_full_scan', 'selection_method']);
 
 export interface LeastRequestConfig extends LocalityAwareConfig {
   /** 2 or more. */
@@ -22,7 +25,7 @@ export const leastRequest: LoadBalancerFactory<LeastRequestConfig> = {
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest',
   messages: [LeastRequestSchema],
   parse(value) {
-    const message = readMessage(LeastRequestSchema, value);
+    const message = readMessage(LeastRequestSchema, fields, value);
     const choiceCount = message.choiceCount ?? 2;
     const activeRequestBias = message.activeRequestBias?.defaultValue ?? 1;
     if (choiceCount < 2) throw new Error(`choice_count must be 2 or more, not ${choiceCount}`);

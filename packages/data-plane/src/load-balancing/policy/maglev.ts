@@ -6,6 +6,9 @@ import type { HashTable, WeightedHost } from '../hash-table.js';
 import type { LoadBalancerFactory } from '../load-balancer.js';
 import { consistentOf, type LocalityAwareConfig } from './locality-config.js';
 import { readMessage } from './read-message.js';
+import { knownFields } from '../../resource/report.js';
+
+const fields = knownFields(MaglevSchema, ['table_size', 'consistent_hashing_lb_config', 'locality_weighted_lb_config']);
 
 export interface MaglevConfig extends LocalityAwareConfig, ConsistentHashConfig {
   /** A prime. */
@@ -25,7 +28,7 @@ export const maglev: LoadBalancerFactory<MaglevConfig> = {
   messages: [MaglevSchema],
   hashBased: true,
   parse(value) {
-    const { tableSize, consistentHashingLbConfig: consistent, localityWeightedLbConfig } = readMessage(MaglevSchema, value);
+    const { tableSize, consistentHashingLbConfig: consistent, localityWeightedLbConfig } = readMessage(MaglevSchema, fields, value);
     return maglevConfig({
       ...(tableSize !== undefined && { tableSize: Number(tableSize) }),
       ...consistentOf(consistent),

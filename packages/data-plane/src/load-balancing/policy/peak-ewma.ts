@@ -7,6 +7,9 @@ import type { AttemptOutcome } from '../../upstream/attempt-outcome.js';
 import type { Host } from '../../upstream/host.js';
 import type { LoadBalancerFactory, LoadTracker, TrackerContext } from '../load-balancer.js';
 import { positiveMs, readMessage } from './read-message.js';
+import { knownFields } from '../../resource/report.js';
+
+const fields = knownFields(PeakEwmaSchema, ['decay_time', 'default_rtt', 'failure_penalty']);
 
 export interface PeakEwmaConfig {
   decayMs: number;
@@ -112,14 +115,17 @@ function policy(name: string, schema: DescMessage, parse: (value: Uint8Array) =>
 }
 
 export const peakEwma = policy('weft.load_balancing_policies.peak_ewma', PeakEwmaSchema, (value) => {
-  const { decayTime, defaultRtt, failurePenalty } = readMessage(PeakEwmaSchema, value);
+  const { decayTime, defaultRtt, failurePenalty } = readMessage(PeakEwmaSchema, fields, value);
   return { decayMs: positiveMs(decayTime, 10_000, 'decay_time'), defaultRttMs: positiveMs(defaultRtt, 30, 'default_rtt'), failurePenaltyMs: positiveMs(failurePenalty, 0, 'failure_penalty') };
 });
 
 // Envoy's contrib policy of the same kind. How samples are buffered for its threads has no meaning in a process.
+const envoyFields = (schema: typeof EnvoyPeakEwmaSchema | typeof EnvoyAlphaPeakEwmaSchema) => knownFields(schema, ['decay_time', 'default_rtt'], schema.fields.map(({ name }) => name).filter((name) => name !== 'decay_time' && name !== 'default_rtt'));
+
 function envoy(schema: typeof EnvoyPeakEwmaSchema | typeof EnvoyAlphaPeakEwmaSchema, name: string) {
+  const known = envoyFields(schema);
   return policy(name, schema, (value) => {
-    const { decayTime, defaultRtt } = readMessage(schema as typeof EnvoyPeakEwmaSchema, value);
+    const { decayTime, defaultRtt } = readMessage(schema as typeof EnvoyPeakEwmaSchema, known, value);
     return { decayMs: positiveMs(decayTime, 10_000, 'decay_time'), defaultRttMs: positiveMs(defaultRtt, 10, 'default_rtt'), failurePenaltyMs: 0 };
   });
 }

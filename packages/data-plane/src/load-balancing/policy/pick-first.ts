@@ -2,6 +2,9 @@ import { PickFirstSchema } from '@weft/xds-api/load-balancing';
 import type { Host } from '../../upstream/host.js';
 import type { LoadBalancerFactory, LoadTracker } from '../load-balancer.js';
 import { readMessage } from './read-message.js';
+import { knownFields } from '../../resource/report.js';
+
+const fields = knownFields(PickFirstSchema, ['shuffle_address_list']);
 
 export interface PickFirstConfig {
   shuffle: boolean;
@@ -17,7 +20,7 @@ export const pickFirst: LoadBalancerFactory<PickFirstConfig> = {
   name: 'envoy.load_balancing_policies.pick_first',
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.pick_first.v3.PickFirst',
   messages: [PickFirstSchema],
-  parse: (value) => ({ shuffle: readMessage(PickFirstSchema, value).shuffleAddressList }),
+  parse: (value) => ({ shuffle: readMessage(PickFirstSchema, fields, value).shuffleAddressList }),
   createTracker(): Failures {
     const failed = new Set<Host>();
     return {

@@ -1,12 +1,12 @@
 import { fromBinary, type DescMessage, type MessageShape } from '@weft/xds-api/protobuf';
-import { join } from '../../resource/report.js';
-import { unknownFields } from '../../resource/unknown-fields.js';
-import { DecodeError } from '../../xds/resource-type.js';
+import { Report, type KnownFields } from '../../resource/report.js';
 
-/** A policy's configuration. Throws where it sets a field that we do not know: of a newer Envoy, and certainly not without meaning. */
-export function readMessage<T extends DescMessage>(schema: T, value: Uint8Array): MessageShape<T> {
+/** A policy's configuration. Throws where it sets a field that is not read: certainly not without meaning. */
+export function readMessage<T extends DescMessage>(schema: T, fields: KnownFields, value: Uint8Array): MessageShape<T> {
   const message = fromBinary(schema, value);
-  for (const { path, no } of unknownFields(message, '', new Set())) throw new DecodeError(schema.name, [{ path: join(path, `#${no}`), reason: 'not supported (a field this version of Weft does not know)' }]);
+  const report = new Report();
+  report.check(fields, message, '');
+  report.finish(schema.name);
   return message;
 }
 

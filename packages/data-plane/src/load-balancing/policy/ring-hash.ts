@@ -7,6 +7,9 @@ import type { LoadBalancerFactory } from '../load-balancer.js';
 import { consistentOf, type LocalityAwareConfig } from './locality-config.js';
 import { murmurHash2 } from './murmur-hash-2.js';
 import { readMessage } from './read-message.js';
+import { knownFields } from '../../resource/report.js';
+
+const fields = knownFields(RingHashSchema, ['hash_function', 'minimum_ring_size', 'maximum_ring_size', 'use_hostname_for_hashing', 'hash_balance_factor', 'consistent_hashing_lb_config', 'locality_weighted_lb_config']);
 
 export interface RingHashConfig extends LocalityAwareConfig, ConsistentHashConfig {
   minimumRingSize: number;
@@ -34,7 +37,7 @@ export const ringHash: LoadBalancerFactory<RingHashConfig> = {
   messages: [RingHashSchema],
   hashBased: true,
   parse(value) {
-    const message = readMessage(RingHashSchema, value);
+    const message = readMessage(RingHashSchema, fields, value);
     return ringHashConfig({
       ...(message.minimumRingSize !== undefined && { minimumRingSize: Number(message.minimumRingSize) }),
       ...(message.maximumRingSize !== undefined && { maximumRingSize: Number(message.maximumRingSize) }),

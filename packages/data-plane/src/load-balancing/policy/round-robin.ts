@@ -5,7 +5,10 @@ import type { LoadBalancerFactory } from '../load-balancer.js';
 import { startedRotation } from '../weighted-rotation.js';
 import { localityConfig, type LocalityAwareConfig } from './locality-config.js';
 import { readMessage } from './read-message.js';
+import { knownFields } from '../../resource/report.js';
 import { parseSlowStart, SlowStart, type SlowStartConfig } from './slow-start.js';
+
+const fields = knownFields(RoundRobinSchema, ['slow_start_config', 'locality_lb_config']);
 
 export interface RoundRobinConfig extends LocalityAwareConfig {
   slowStart?: SlowStartConfig;
@@ -17,7 +20,7 @@ export const roundRobin: LoadBalancerFactory<RoundRobinConfig> = {
   typeUrl: 'type.googleapis.com/envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin',
   messages: [RoundRobinSchema],
   parse(value) {
-    const message = readMessage(RoundRobinSchema, value);
+    const message = readMessage(RoundRobinSchema, fields, value);
     return { ...localityConfig(message.localityLbConfig), ...parseSlowStart(message.slowStartConfig) };
   },
   create({ slowStart }, { random, now }) {

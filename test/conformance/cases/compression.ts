@@ -17,6 +17,13 @@ const left = (answer: BackendAnswer, headers: Json = {}) => exchange('gzip', und
 
 export const compressionCases: readonly ConformanceCase[] = [
   {
+    name: 'a route has another library',
+    protocols: ['http'],
+    filters: [compressor('gzip')],
+    routes: [{ match: { prefix: '/br' }, typed_per_filter_config: { 'gzip-compressor': any('envoy.extensions.filters.http.compressor.v3.CompressorPerRoute', { overrides: { compressor_library: library('brotli') } }) } }, {}],
+    exchanges: [{ path: '/br', ...exchange('br, gzip', 'br') }, { path: '/', ...exchange('gzip', 'gzip') }],
+  },
+  {
     name: 'compresses what the caller takes compressed',
     protocols: ['http'],
     filters: [compressor()],

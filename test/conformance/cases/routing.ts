@@ -94,10 +94,12 @@ export const rewriteCases: readonly ConformanceCase[] = [
     protocols: ['http'],
     routes: [
       { name: 'r', match: { prefix: '/body' }, direct_response: { status: 200, body_format: { text_format_source: { inline_string: '%REQ(x-a)% %ROUTE_NAME% %REQ(none)%' } } } },
+      { match: { prefix: '/typed' }, direct_response: { status: 503, body_format: { content_type: 'application/problem+json', text_format_source: { inline_string: '{"a":"%REQ(x-a)%"}' } } } },
       { match: { prefix: '/redirect' }, redirect: { path_rewrite: '/p/%REQ(x-a)%', host_redirect: 'other.test' } },
     ],
     exchanges: [
       { path: '/body', headers: { 'x-a': 'A' }, expect: { body: 'A r -' } },
+      { path: '/typed', headers: { 'x-a': 'A' }, expect: { status: 503, body: '{"a":"A"}', headers: { 'content-type': 'application/problem+json' } } },
       { path: '/redirect?q=1', headers: { 'x-a': 'A' }, expect: { status: 301, headers: { location: 'http://other.test/p/A?q=1' } } },
     ],
   },

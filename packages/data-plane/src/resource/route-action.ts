@@ -39,7 +39,7 @@ const forwardFields = knownFields(
 const redirectFields = knownFields(RedirectActionSchema, ['https_redirect', 'scheme_redirect', 'host_redirect', 'port_redirect', 'path_redirect', 'prefix_rewrite', 'regex_rewrite', 'path_rewrite', 'response_code', 'strip_query']);
 const directFields = knownFields(DirectResponseActionSchema, ['status', 'body', 'body_format']);
 const templateFields = knownFields(UriTemplateRewriteConfigSchema, ['path_template_rewrite']);
-const formatFields = knownFields(SubstitutionFormatStringSchema, ['text_format', 'text_format_source', 'omit_empty_values']);
+const formatFields = knownFields(SubstitutionFormatStringSchema, ['text_format', 'text_format_source', 'omit_empty_values', 'content_type']);
 const durationFields = knownFields(RouteAction_MaxStreamDurationSchema, ['max_stream_duration', 'grpc_timeout_header_max', 'grpc_timeout_header_offset']);
 const weightedFields = knownFields(WeightedClusterSchema, ['clusters', 'header_name', 'use_hash_policy'], ['total_weight', 'runtime_key_prefix']);
 const weightFields = knownFields(WeightedCluster_ClusterWeightSchema, ['name', 'cluster_header', 'host_rewrite_literal', 'weight', 'metadata_match', 'request_headers_to_add', 'request_headers_to_remove', 'response_headers_to_add', 'response_headers_to_remove', 'typed_per_filter_config']);
@@ -232,7 +232,7 @@ function decodeDirectResponse(action: DirectResponseAction, path: string, maxBod
   const body = directBody(action, join(path, 'body'), report);
   if (body.length > maxBodySize) report.add(join(path, 'body'), `has ${body.length} bytes, more than max_direct_response_body_size_bytes (${maxBodySize})`);
   const bodyFormat = action.bodyFormat && decodeBodyFormat(action.bodyFormat, join(path, 'body_format'), report);
-  return { kind: 'direct-response', status: action.status, body, ...(bodyFormat !== undefined && { bodyFormat: { text: bodyFormat, missing: action.bodyFormat?.omitEmptyValues ? '' : '-' } }) };
+  return { kind: 'direct-response', status: action.status, body, ...(bodyFormat !== undefined && { bodyFormat: { text: bodyFormat, missing: action.bodyFormat?.omitEmptyValues ? '' : '-', contentType: action.bodyFormat?.contentType ?? '' } }) };
 }
 
 function directBody({ body }: DirectResponseAction, path: string, report: Report): Uint8Array {
@@ -248,7 +248,7 @@ function directBody({ body }: DirectResponseAction, path: string, report: Report
   }
 }
 
-/** A text with formatters; the status and content type that a JSON format would bring are not there yet. */
+/** A text with formatters. */
 function decodeBodyFormat(format: SubstitutionFormatString, path: string, report: Report): string {
   report.check(formatFields, format, path);
   const { format: specifier } = format;

@@ -91,7 +91,7 @@ export interface RouteMatchConfig {
 export type RouteActionConfig =
   | ({ kind: 'route' } & ForwardActionConfig)
   | ({ kind: 'redirect' } & RedirectConfig)
-  | { kind: 'direct-response'; status: number; body: Uint8Array; /** With formatters, instead of `body`; what is not known is `missing`. */ bodyFormat?: { text: string; missing: string } }
+  | { kind: 'direct-response'; status: number; body: Uint8Array; /** With formatters, instead of `body`; what is not known is `missing`. */ bodyFormat?: { text: string; missing: string; contentType: string } }
   /** Server side: the application's handler. */
   | { kind: 'non-forwarding' };
 

@@ -139,7 +139,9 @@ function compileReply({ action, match }: RouteEntryConfig): SelectedRoute['reply
   if (action.kind !== 'direct-response') return undefined;
   if (action.bodyFormat !== undefined) {
     const format = compileFormatter(action.bodyFormat.text, action.bodyFormat.missing);
-    return (head, info) => ({ status: action.status, body: format(head, info, undefined), details: 'direct_response' });
+    const { contentType } = action.bodyFormat;
+    const typed = contentType !== '' && { headers: [['content-type', contentType]] as const };
+    return (head, info) => ({ status: action.status, body: format(head, info, undefined), details: 'direct_response', ...typed });
   }
   const reply: LocalReply = { status: action.status, body: action.body, details: 'direct_response' };
   // Envoy's answers of these statuses say where they are, like redirects.

@@ -33,14 +33,14 @@ export interface CompressorConfig {
 }
 
 /** `null`: off. */
-export type CompressorOverride = { readonly enabled: boolean; readonly removeAcceptEncoding: boolean | undefined } | null;
+export type CompressorOverride = { readonly enabled: boolean; readonly removeAcceptEncoding: boolean | undefined; readonly library?: Pick<CompressorConfig, 'library' | 'compression'> } | null;
 
 const fields = knownFields(CompressorSchema, ['content_length', 'content_type', 'disable_on_etag_header', 'remove_accept_encoding_header', 'runtime_enabled', 'compressor_library', 'request_direction_config', 'response_direction_config', 'choose_first']);
 const commonFields = knownFields(Compressor_CommonDirectionConfigSchema, ['enabled', 'min_content_length', 'content_type']);
 const requestFields = knownFields(Compressor_RequestDirectionConfigSchema, ['common_config']);
 const responseFields = knownFields(Compressor_ResponseDirectionConfigSchema, ['common_config', 'disable_on_etag_header', 'remove_accept_encoding_header', 'uncompressible_response_codes', 'status_header_enabled', 'weaken_etag_on_compress']);
 const perRouteFields = knownFields(CompressorPerRouteSchema, ['disabled', 'overrides']);
-const overridesFields = knownFields(CompressorOverridesSchema, ['response_direction_config']);
+const overridesFields = knownFields(CompressorOverridesSchema, ['response_direction_config', 'compressor_library']);
 const responseOverridesFields = knownFields(ResponseDirectionOverridesSchema, ['remove_accept_encoding_header']);
 
 const defaultMinLength = 30;
@@ -81,7 +81,9 @@ export function parseCompressorOverride(value: Uint8Array): CompressorOverride {
     report.check(overridesFields, override.value, 'overrides');
     const { responseDirectionConfig } = override.value;
     if (responseDirectionConfig) report.check(responseOverridesFields, responseDirectionConfig, 'overrides.response_direction_config');
-    result = { enabled: responseDirectionConfig !== undefined, removeAcceptEncoding: responseDirectionConfig?.removeAcceptEncodingHeader };
+    const { compressorLibrary: library } = override.value;
+    const compression = library && decodeCompression(library, 'overrides.compressor_library', report);
+    result = { enabled: responseDirectionConfig !== undefined, removeAcceptEncoding: responseDirectionConfig?.removeAcceptEncodingHeader, ...(compression && { library: { library: library.name, compression } }) };
   } else if (override.case === undefined) report.add('', 'one of disabled, overrides is required');
   else if (!override.value) report.add('disabled', 'must be true');
   report.finish('CompressorPerRoute');

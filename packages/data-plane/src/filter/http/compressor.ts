@@ -37,8 +37,9 @@ class CompressorFilter implements HttpFilter<CompressorConfig, CompressorOverrid
     this.#context = context;
   }
 
-  forRoute(config: CompressorConfig, override: CompressorOverride | undefined): (() => StreamFilter) | undefined {
+  forRoute(filterConfig: CompressorConfig, override: CompressorOverride | undefined): (() => StreamFilter) | undefined {
     if (override === null) return undefined;
+    const config = { ...filterConfig, ...override?.library };
     const response: ResponseDirection = override
       ? { ...config.response, enabled: config.response.enabled || override.enabled, removeAcceptEncoding: override.removeAcceptEncoding ?? config.response.removeAcceptEncoding }
       : config.response;

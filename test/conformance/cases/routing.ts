@@ -26,6 +26,12 @@ export const routeMatchCases: readonly ConformanceCase[] = [
     exchanges: [{ path: '/x%2Fy', expect: { status: 400 } }, { path: '/xy', expect: { status: 204 } }],
   },
   {
+    name: 'headers that the listener edits first',
+    connectionManager: { early_header_mutation_extensions: [{ name: 'early', typed_config: any('envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation', { mutations: [{ append: { header: { key: 'x-early', value: '%REQ(x-a)%' }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' } }, { remove: 'x-a' }] }) }] },
+    routes: [{ match: { prefix: '/', headers: [{ name: 'x-early', string_match: { exact: 'A' } }] } }, { match: { prefix: '/' }, direct_response: { status: 418 } }],
+    exchanges: [{ headers: { 'x-a': 'A' }, expect: { seen: { 'x-early': 'A', 'x-a': undefined } } }, { headers: { 'x-a': 'B' }, expect: { status: 418 } }],
+  },
+  {
     name: 'authorities without ports',
     connectionManager: { strip_any_host_port: true, strip_trailing_host_dot: true },
     routes: [{ match: { prefix: '/', headers: [{ name: ':authority', string_match: { safe_regex: { regex: '[^:]*' } } }] } }, { match: { prefix: '/' }, direct_response: { status: 418 } }],

@@ -80,8 +80,9 @@ export class ServerStream implements InboundStream, FilterHost, LimitedStream {
     const path = this.#path();
     if (typeof path !== 'string') return this.refuse(path);
     head.path = path;
-    const { authority } = chain.config.http;
+    const { authority, earlyMutations } = chain.config.http;
     if (authority) head.authority = strippedAuthority(head.authority, authority, this.#options.connection.localPort);
+    if (earlyMutations) for (const mutation of earlyMutations) mutation.applyToRequest(head, this.info);
     // Before filters: the route says which of them run, and how.
     const route = chain.routes?.select(head, this.info);
     if (!route) return this.refuse(chain.routes ? routeNotFound : noRoutes);

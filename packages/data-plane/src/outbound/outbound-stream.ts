@@ -106,7 +106,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   run(): void {
     if (this.#context?.signal?.aborted) return this.#reply(callerGone(this.#context.signal.reason));
     const recorder = this.#recorder;
-    // 2. Where the listener wants it, the one spelling of path and authority, and from there on no other. Then the route, on the head as the
+    // 2. Where the listener wants it, the one spelling of path and authority and its edits of headers, and from there on no other. Then the route, on the head as the
     //    application wrote it. The weighted cluster is chosen here, once: retries stay on it.
     const refused = this.#spell();
     if (refused) {
@@ -150,11 +150,12 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
   }
 
   #spell(): LocalReply | undefined {
-    const { paths, authority, name } = this.#snapshot;
+    const { paths, authority, name, earlyMutations } = this.#snapshot;
     if (authority) this.#head.authority = strippedAuthority(this.#head.authority, authority, Number(/:(\d+)$/.exec(name)?.[1]));
     const path = paths ? normalizePath(this.#head.path, paths) : this.#head.path;
     if (typeof path !== 'string') return path;
     if (path !== this.#head.path) this.#head.path = path;
+    if (earlyMutations) for (const mutation of earlyMutations) mutation.applyToRequest(this.#head, this.info, this.#recorder?.requestEdits);
     return undefined;
   }
 

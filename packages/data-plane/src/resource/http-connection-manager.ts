@@ -1,27 +1,30 @@
 import { fromBinary } from '@weft/xds-api/protobuf';
 import { HttpProtocolOptionsSchema, type ConfigSource } from '@weft/xds-api/core';
 import {
+  EarlyHeaderMutationSchema,
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
   HttpConnectionManagerSchema,
   type HttpConnectionManager,
 } from '@weft/xds-api/http';
 import type { Any } from '@weft/xds-api/protobuf/wkt';
+import { decodeMutation } from '../filter/http/header-mutation.js';
 import { foreignOverride } from './foreign-override.js';
 import { decodeHttpFilters, type HttpFilterRegistry, type Side } from './http-filter.js';
 import type { HttpConnectionManagerConfig } from './listener-config.js';
 import { join, knownFields, type Report } from './report.js';
 import { decodeRouteConfiguration } from './route-configuration.js';
 import { decodeListenerUpgrades } from './upgrade.js';
-import { durationMs, typeNameOf } from './value.js';
+import { durationMs, typeNameOf, unpack } from './value.js';
 
 const fields = knownFields(
   HttpConnectionManagerSchema,
-  ['stat_prefix', 'rds', 'route_config', 'http_filters', 'common_http_protocol_options', 'stream_idle_timeout', 'request_timeout', 'forward_client_cert_details', 'normalize_path', 'merge_slashes', 'path_with_escaped_slashes_action', 'upgrade_configs', 'strip_any_host_port', 'strip_matching_host_port', 'strip_trailing_host_dot'],
+  ['stat_prefix', 'rds', 'route_config', 'http_filters', 'common_http_protocol_options', 'stream_idle_timeout', 'request_timeout', 'forward_client_cert_details', 'normalize_path', 'merge_slashes', 'path_with_escaped_slashes_action', 'upgrade_configs', 'early_header_mutation_extensions', 'strip_any_host_port', 'strip_matching_host_port', 'strip_trailing_host_dot'],
   // Codecs, connections and identification of requests are node's and the application's; telemetry has its own configuration.
   ['codec_type', 'tracing', 'http_protocol_options', 'http2_protocol_options', 'http3_protocol_options', 'server_name', 'server_header_transformation', 'max_request_headers_kb', 'request_headers_timeout', 'drain_timeout', 'delayed_close_timeout', 'access_log', 'access_log_flush_interval', 'flush_access_log_on_new_request', 'access_log_options', 'use_remote_address', 'internal_address_config', 'skip_xff_append', 'via', 'generate_request_id', 'preserve_external_request_id', 'always_set_request_id_in_response', 'set_current_client_cert_details', 'proxy_100_continue', 'represent_ipv4_remote_address_as_ipv4_mapped_ipv6', 'request_id_extension', 'stream_error_on_invalid_http_message', 'append_local_overload', 'proxy_status_config', 'http1_safe_max_connection_duration', 'stream_flush_timeout', 'drain_timeout_jitter', 'record_route_resolution_stats'],
   ['scoped_routes', 'xff_num_trusted_hops', 'original_ip_detection_extensions'],
 );
+const earlyFields = knownFields(EarlyHeaderMutationSchema, ['mutations']);
 const commonFields = knownFields(HttpProtocolOptionsSchema, ['max_stream_duration'], ['idle_timeout', 'max_connection_duration', 'max_headers_count', 'max_requests_per_connection', 'max_response_headers_kb', 'max_connection_duration_jitter']);
 
 /** Undefined where the Any holds something else, which is then reported. */
@@ -53,11 +56,25 @@ export function decodeHttpConnectionManager(any: Any, side: Side, registry: Http
     ...(streamIdleTimeoutMs !== undefined && { streamIdleTimeoutMs }),
     ...(requestTimeoutMs !== undefined && { requestTimeoutMs }),
     ...(manager.upgradeConfigs.length > 0 && { upgrades: decodeListenerUpgrades(manager.upgradeConfigs, join(path, 'upgrade_configs'), report) }),
+    ...decodeEarlyMutations(manager, join(path, 'early_header_mutation_extensions'), report),
     ...decodeAuthority(manager, path, report),
     normalizePath: manager.normalizePath ?? false,
     mergeSlashes: manager.mergeSlashes,
     escapedSlashes: escapedSlashes(manager.pathWithEscapedSlashesAction, join(path, 'path_with_escaped_slashes_action'), report),
   };
+}
+
+function decodeEarlyMutations({ earlyHeaderMutationExtensions: extensions }: HttpConnectionManager, path: string, report: Report): Pick<HttpConnectionManagerConfig, 'earlyMutations'> {
+  if (extensions.length === 0) return {};
+  const earlyMutations = extensions.flatMap(({ typedConfig }, i) => {
+    const at = `${path}[${i}].typed_config`;
+    if (!typedConfig) report.add(at, 'is required');
+    const message = typedConfig && unpack(typedConfig, EarlyHeaderMutationSchema, at, report);
+    if (message) report.check(earlyFields, message, at);
+    return message?.mutations.flatMap((mutation, j) => decodeMutation(mutation, 'request', `${at}.mutations[${j}]`, report) ?? []) ?? [];
+  });
+  // Frozen here: what is compiled keeps its state.
+  return { earlyMutations: Object.freeze(earlyMutations.map((mutation) => Object.freeze(mutation))) };
 }
 
 function decodeAuthority({ stripPortMode: mode, stripMatchingHostPort: matching, stripTrailingHostDot: dot }: HttpConnectionManager, path: string, report: Report): Pick<HttpConnectionManagerConfig, 'authority'> {

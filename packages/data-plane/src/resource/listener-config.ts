@@ -1,5 +1,6 @@
 // Listener and HttpConnectionManager, decoded.
 import type { AuthorityOptions } from '../route/authority.js';
+import type { HeaderMutation } from '../route/header-mutation.js';
 import type { HttpFilterFactory } from '../filter/http-filter.js';
 import type { NetworkRbacConfig } from '../filter/network/rbac.js';
 import type { DestinationService, WorkloadInfo } from '../stream/stream-info.js';
@@ -82,6 +83,8 @@ export interface HttpConnectionManagerConfig {
   normalizePath: boolean;
   mergeSlashes: boolean;
   escapedSlashes: 'keep' | 'reject' | 'unescape-and-redirect' | 'unescape-and-forward';
+  /** Edits of request headers before they are routed. */
+  earlyMutations?: readonly HeaderMutation[];
   /** Absent: the authority stays as it comes. */
   authority?: AuthorityOptions;
 }

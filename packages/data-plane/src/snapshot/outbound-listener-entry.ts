@@ -220,7 +220,7 @@ export class OutboundListenerEntry implements ListenerState {
     const last = http.httpFilters.at(-1);
     // The engine is the router: it has no stream filter that could keep its configuration.
     const router = last?.factory.name === 'envoy.filters.http.router' ? { router: last.config as RouterConfig } : {};
-    this.snapshot = Object.freeze({ name: this.name, routes, filters: this.#filters as FilterChain, clusters: found, missing: clusters.missing(), dynamic: this.#dynamic, ...router, maxStreamDurationMs: http.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: http.streamIdleTimeoutMs ?? 0, upgrades: http.upgrades, authority: http.authority, paths: http.normalizePath || http.mergeSlashes || http.escapedSlashes !== 'keep' ? http : undefined });
+    this.snapshot = Object.freeze({ name: this.name, routes, filters: this.#filters as FilterChain, clusters: found, missing: clusters.missing(), dynamic: this.#dynamic, ...router, maxStreamDurationMs: http.maxStreamDurationMs ?? 0, streamIdleTimeoutMs: http.streamIdleTimeoutMs ?? 0, upgrades: http.upgrades, authority: http.authority, earlyMutations: http.earlyMutations, paths: http.normalizePath || http.mergeSlashes || http.escapedSlashes !== 'keep' ? http : undefined });
     this.#become('ready', undefined);
   }
 

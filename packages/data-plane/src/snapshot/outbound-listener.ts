@@ -4,6 +4,7 @@ import type { RouterConfig } from '../filter/http/router.js';
 import type { PathNormalizationOptions } from '../inbound/path-normalization.js';
 import type { UpgradesConfig } from '../resource/route-config.js';
 import type { AuthorityOptions } from '../route/authority.js';
+import type { HeaderMutation } from '../route/header-mutation.js';
 import type { RouteTable } from '../route/route-table.js';
 import type { DynamicClusters } from './dynamic-clusters.js';
 import type { UpstreamCluster } from '../upstream/upstream-cluster.js';
@@ -27,6 +28,8 @@ export interface OutboundListenerSnapshot {
   /** What paths are brought to before they are routed; absent: they stay as they are written. */
   readonly paths?: PathNormalizationOptions | undefined;
   readonly authority?: AuthorityOptions | undefined;
+  /** Edits before the request is routed. */
+  readonly earlyMutations?: readonly HeaderMutation[] | undefined;
   /** What requests may change to where their route does not say. */
   readonly upgrades?: UpgradesConfig | undefined;
 }

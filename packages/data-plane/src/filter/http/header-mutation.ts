@@ -72,7 +72,8 @@ function decodeMutations(message: MutationsMessage | undefined, report: Report):
   };
 }
 
-function decodeMutation(mutation: Mutation, of: 'request' | 'response', path: string, report: Report): HeaderMutation | undefined {
+/** One edit, of whatever message. Undefined where it is wrong, which is then reported. */
+export function decodeMutation(mutation: Mutation, of: 'request' | 'response', path: string, report: Report): HeaderMutation | undefined {
   report.check(mutationFields, mutation, path);
   const before = report.problems.length;
   const config: HeaderMutationConfig = { add: [], remove: [] };

@@ -78,6 +78,13 @@ it('policies that select nothing; a WorkloadGroup counts, its processes may come
   expect(warnings(policies + networking('WorkloadGroup', 'g', '{metadata: {labels: {app: none}}, template: {}}'))).toEqual([]);
 });
 
+it('rules for a name under the wildcard of a service, which has the rules of the wildcard', () => {
+  const entry = networking('ServiceEntry', 'wild', '{hosts: ["*.wild.test"], resolution: DYNAMIC_DNS, ports: [{number: 80, name: http, protocol: HTTP}]}');
+  const rule = (host: string) => networking('VirtualService', 'r', `{hosts: ["${host}"], http: [{route: [{destination: {host: a}}]}]}`);
+  expect(warnings(entry + rule('one.wild.test'))).toEqual(['VirtualService default/r: spec.hosts: one.wild.test belongs to *.wild.test of ServiceEntry default/wild: only rules for that host, or a wildcard above it, are used']);
+  expect(warnings(entry + rule('*.wild.test'))).toEqual([]);
+});
+
 it('failover that nothing leads to, for want of outlier detection', () => {
   const balancer = 'loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}';
   expect(warnings(networking('DestinationRule', 'o', `{host: a, trafficPolicy: {${balancer}}}`))).toEqual(['DestinationRule default/o: spec.trafficPolicy.loadBalancer.localityLbSetting.failover: has no effect without outlierDetection']);

@@ -24,7 +24,10 @@ export function analyze(model: MeshModel, objects: readonly ConfigObject[]): Con
   const all = [...model.objects()];
   for (const object of all) {
     if (object.type === 'route-rule' || object.type === 'route-delegate') checkDestinations(object, sources.get(object.origin), reader, report);
-    if (object.type === 'route-rule') checkDelegates(object, reader, report);
+    if (object.type === 'route-rule') {
+      checkDelegates(object, reader, report);
+      checkWildcardsAbove(object, reader, report);
+    }
     if (object.type === 'traffic-policy') checkTrafficPolicy(object, reader, all, report);
   }
   checkUseOfDelegates(all, report);
@@ -42,6 +45,14 @@ function checkDelegates(rule: RouteRule, reader: MeshReader, report: Report): vo
     if (!delegate) report(rule.origin, path, `${namespace}/${name} is no VirtualService without hosts that ${rule.namespace} can see: the route is left out`);
     else for (const at of delegatedRoutes(delegation, delegate).conflicts) report(rule.origin, path, `http[${at}] of ${namespace}/${name} is left out: it matches requests that this match does not hand over`);
   }
+}
+
+/** A host under a wildcard of a service is that service's, so the rules of the wildcard count. */
+function checkWildcardsAbove(rule: RouteRule, reader: MeshReader, report: Report): void {
+  rule.hosts.forEach((host) => {
+    const service = reader.resolve(host, rule.namespace);
+    if (service?.host.startsWith('*') && service.host !== host && !host.startsWith('*')) report(rule.origin, 'spec.hosts', `${host} belongs to ${service.host} of ${service.origin}: only rules for that host, or a wildcard above it, are used`);
+  });
 }
 
 function checkUseOfDelegates(all: readonly ModelObject[], report: Report): void {

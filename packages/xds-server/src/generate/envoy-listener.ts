@@ -9,18 +9,19 @@ import { corsFilter } from './cors.js';
 import { dynamicForwardProxyFilter } from './dynamic-forward-proxy.js';
 import { faultFilter } from './fault.js';
 import type { GenerateContext, GeneratedResource } from './generator.js';
-import { visibleBytePorts, visibleHttpPorts } from './inventory.js';
+import { visibleBytePorts, visibleHttpPorts, visibleVirtualHosts } from './inventory.js';
 import { duration, encode, extension, overAds, socketAddress, type Init } from './message.js';
 import { routerFilter, upgradeConfigs } from './outbound-listener.js';
-import { namedTarget } from './outbound-target.js';
+import { namedTarget, virtualHostPort } from './outbound-target.js';
 import { tcpChains } from './tcp-listener.js';
 import { directResponseLimit, virtualHost, type VirtualHostInit } from './route.js';
 
 const loopback = '127.0.0.1';
 
-/** Port numbers of visible services that speak HTTP, each once, in order. */
+/** Port numbers of visible services that speak HTTP, and of hosts that only a VirtualService names, each once, in order. */
 export function httpPortNumbers(context: GenerateContext): number[] {
-  return [...new Set(visibleHttpPorts(context).map(({ port }) => port.number))].sort((a, b) => a - b);
+  const virtual = visibleVirtualHosts(context).length > 0 ? [virtualHostPort] : [];
+  return [...new Set([...visibleHttpPorts(context).map(({ port }) => port.number), ...virtual])].sort((a, b) => a - b);
 }
 
 /** Those of all listeners. */
@@ -87,8 +88,9 @@ export function envoyRouteConfiguration(context: GenerateContext, name: string):
   if (port === undefined) return undefined;
   const taken = new Set<string>();
   const virtualHosts: VirtualHostInit[] = [];
-  for (const { service } of visibleHttpPorts(context).filter((candidate) => candidate.port.number === port)) {
-    const target = namedTarget(context, service.host, port);
+  const services = visibleHttpPorts(context).filter((candidate) => candidate.port.number === port).map(({ service }) => service.host);
+  for (const name of [...services, ...(port === virtualHostPort ? visibleVirtualHosts(context) : [])]) {
+    const target = namedTarget(context, name, port);
     if (target === undefined) continue;
     const host = virtualHost(context, 'envoy', target);
     // Envoy refuses the whole configuration for a domain in two virtual hosts: the first keeps it.
@@ -96,7 +98,8 @@ export function envoyRouteConfiguration(context: GenerateContext, name: string):
     for (const domain of domains) taken.add(domain);
     if (domains.length > 0) virtualHosts.push({ ...host, domains });
   }
-  virtualHosts.push({
+  // A VirtualService may be for every host there is.
+  if (!taken.has('*')) virtualHosts.push({
     name: 'block_all',
     domains: ['*'],
     routes: [{ name: 'block_all', match: { pathSpecifier: { case: 'prefix', value: '/' } }, action: { case: 'directResponse', value: { status: 502 } } }],

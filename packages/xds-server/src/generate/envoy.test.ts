@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { peerPolicy, service, workload } from '../model/fixture.js';
+import { peerPolicy, routeRule, service, workload } from '../model/fixture.js';
 import type { ModelObject } from '../model/model-object.js';
 import { contextOf, generateJson, type Json, type TestMesh } from './fixture.js';
 import { envoyProfile } from './profile/envoy.js';
@@ -50,6 +50,18 @@ describe('an Envoy', () => {
     const domains = make('route', '80', [twin, other]).config.virtualHosts.flatMap((one: Json) => one.domains);
     expect(new Set(domains).size).toBe(domains.length);
     expect(domains).toContain('10.9.9.9');
+  });
+
+  it('knows hosts that only a VirtualService names, on port 80', () => {
+    const http = [{ name: '', matches: [], mirrors: [], action: { kind: 'route', destinations: [{ host, subset: '', port: 8080, weight: 1 }] } as const }];
+    const rules = [routeRule('front', ['www.shop.test', '*.old.test'], { http }), routeRule('bytes', ['raw.test'], { tcp: [] }), routeRule('hidden', ['hidden.test'], { http, exportTo: ['other'] })];
+    const { config } = make('route', '80', rules);
+    expect(config.virtualHosts.map((one: Json) => one.domains[0])).toEqual(['cart.default.svc.cluster.local', host, '*.old.test', 'www.shop.test', '*']);
+    expect(config.virtualHosts[3].routes[0].route.cluster).toBe(`outbound|8080||${host}`);
+    const alone = contextOf([rules[0]!, service('tcp', { ports: [port(5432, 'tcp')] })]);
+    expect([envoyProfile.names('listener', alone), envoyProfile.names('route', alone)]).toEqual([['127.0.0.1_80', '127.0.0.1_5432'], ['80']]);
+    const all = make('route', '80', [routeRule('all', ['*'], { http })]).config;
+    expect(all.virtualHosts.map((one: Json) => one.name)).not.toContain('block_all');
   });
 
   it('takes keys from its own bootstrap and roots from us', () => {

@@ -5,7 +5,7 @@ import type { Workload } from '../model/workload.js';
 import { clusterTarget, discovery } from './cluster-target.js';
 import type { GenerateContext, ProfileName } from './generator.js';
 import { hostPort, outboundName } from './name.js';
-import { hasCluster, namedTarget } from './outbound-target.js';
+import { hasCluster, namedTarget, virtualHostPort } from './outbound-target.js';
 import { rootSecretName } from './secret.js';
 import { trafficPolicyRule } from './traffic-policy.js';
 
@@ -29,15 +29,27 @@ export function visibleBytePorts(context: GenerateContext): { service: Service; 
   return visiblePorts(context, 'weft').filter(({ service, port }) => !isHttp(port.protocol) && hasCluster(service, port));
 }
 
+/** Hosts that are no service's, only a VirtualService's: they answer on one port. */
+export function visibleVirtualHosts({ model, node }: GenerateContext): string[] {
+  return model.routeHosts(node.namespace).filter((host) => model.resolve(host, node.namespace) === undefined);
+}
+
 /** Listeners of what can be dialled, by `HOST:PORT`. */
 export function outboundListenerNames(context: GenerateContext, profile: ProfileName): string[] {
   return visiblePorts(context, profile)
     .filter(({ service, port }) => (isHttp(port.protocol) ? namedTarget(context, service.host, port.number) !== undefined : hasCluster(service, port) || context.model.routeRule(service.host, context.node.namespace) !== undefined))
-    .map(({ service, port }) => hostPort(service.host, port.number));
+    .map(({ service, port }) => hostPort(service.host, port.number))
+    .concat(dialableVirtualHosts(context).map((host) => hostPort(host, virtualHostPort)));
 }
 
 export function outboundRouteNames(context: GenerateContext): string[] {
-  return dialable(context).map(({ service, port }) => outboundName(service.host, port.number));
+  const services = dialable(context).map(({ service, port }) => outboundName(service.host, port.number));
+  return [...services, ...dialableVirtualHosts(context).map((host) => outboundName(host, virtualHostPort))];
+}
+
+/** A wildcard has no name that could be dialled. */
+function dialableVirtualHosts(context: GenerateContext): string[] {
+  return visibleVirtualHosts(context).filter((host) => !host.startsWith('*'));
 }
 
 /** The ports that this client itself serves, by the addresses it registers with. */

@@ -11,7 +11,7 @@ export interface OutboundTarget {
 }
 
 /** The port VirtualService hosts of no service answer on; Istio makes routes for them on this port only. */
-const virtualHostPort = 80;
+export const virtualHostPort = 80;
 
 /** Ports an application dials without writing them: `http://payments` and `http://payments:80` are one URL to fetch. */
 export const schemePorts = [80, 443];

@@ -12,6 +12,8 @@ export const dependency = {
   endpoints: (host: string) => `endpoints/${host}`,
   accounts: (host: string) => `accounts/${host}`,
   route: (hostPattern: string) => `route/${hostPattern}`,
+  /** The hosts of any rule: read only by clients that want the whole mesh. */
+  routeHosts: 'route-hosts',
   routeDelegate: (namespace: string, name: string) => `delegate/${namespace}/${name}`,
   trafficPolicy: (namespace: string, hostPattern: string) => `policy/${namespace}/${hostPattern}`,
   group: (namespace: string, name: string) => `group/${namespace}/${name}`,

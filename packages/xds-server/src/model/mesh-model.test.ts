@@ -44,7 +44,8 @@ describe('what a change touches', () => {
   it('is only the hosts of a route rule, before and after', () => {
     const model = modelOf(routeRule('r', ['a.example.com', 'b.example.com']));
     expect(changedBy(model, put(model, routeRule('r', ['b.example.com', 'c.example.com'])))).toEqual([
-      'route/a.example.com', 'route/b.example.com', 'route/c.example.com',
+      // The first is for clients that want the whole mesh.
+      'route-hosts', 'route/a.example.com', 'route/b.example.com', 'route/c.example.com',
     ]);
   });
 

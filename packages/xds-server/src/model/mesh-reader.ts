@@ -46,6 +46,9 @@ export interface MeshReader {
   /** The route rule that governs a host for clients of a namespace: of those exported to it, the first by age. With its delegates' routes. */
   routeRule(host: string, clientNamespace: string): RouteRule | undefined;
 
+  /** Hosts that rules with HTTP routes have for clients of a namespace. Depends on every rule's: only for wildcard clients. */
+  routeHosts(clientNamespace: string): readonly string[];
+
   /** Routes that rules of `ruleNamespace` may take up. */
   routeDelegate(namespace: string, name: string, ruleNamespace: string): RouteDelegate | undefined;
 

@@ -46,6 +46,10 @@ export class ModelView implements MeshReader {
     return this.#indexes.routes.rule(host, clientNamespace, this.#record);
   }
 
+  routeHosts(clientNamespace: string): readonly string[] {
+    return this.#indexes.routes.hosts(clientNamespace, this.#record);
+  }
+
   routeDelegate(namespace: string, name: string, ruleNamespace: string): RouteDelegate | undefined {
     return this.#indexes.routes.delegate(namespace, name, ruleNamespace, this.#record);
   }

@@ -14,6 +14,7 @@ export class RouteIndex {
       this.#byHost.add(host, rule);
       touch(dependency.route(host));
     }
+    touch(dependency.routeHosts);
   }
 
   delete(rule: RouteRule, touch: Touch): void {
@@ -21,6 +22,14 @@ export class RouteIndex {
       this.#byHost.delete(host, rule);
       touch(dependency.route(host));
     }
+    touch(dependency.routeHosts);
+  }
+
+  /** Hosts, wildcards among them, that some rule with HTTP routes has for clients of a namespace. */
+  hosts(clientNamespace: string, record: Touch): string[] {
+    record(dependency.routeHosts);
+    const hasHttp = ({ http, delegations }: RouteRule) => http.length > 0 || delegations !== undefined;
+    return this.#byHost.keys().filter((host) => this.#byHost.get(host).some((rule) => exportedTo(rule.exportTo, clientNamespace) && hasHttp(rule))).sort();
   }
 
   addDelegate(delegate: RouteDelegate, touch: Touch): void {

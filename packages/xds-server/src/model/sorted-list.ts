@@ -18,6 +18,10 @@ export class AgeOrderedGroups<T extends ModelBase> {
     return this.#groups.get(group) ?? [];
   }
 
+  keys(): string[] {
+    return [...this.#groups.keys()];
+  }
+
   add(group: string, object: T): void {
     const list = this.#groups.get(group);
     if (!list) this.#groups.set(group, [object]);

@@ -98,7 +98,7 @@ describe('weft validate', () => {
     expect(code).toBe(0);
     const lines = stderr.trim().split('\n').map((line) => line.replace(path, ''));
     expect(lines).toEqual([
-      expect.stringMatching(/^warning: \/raw\.yaml:10:15 .*: resources\[0\]\.virtualHosts\[0\]\.routes\[0\]\.route\.inline_cluster_specifier_plugin: Weft's libraries would refuse it: not supported$/),
+      expect.stringMatching(/^warning: \/raw\.yaml:10:15 .*: resources\[0\]\.virtualHosts\[0\]\.routes\[0\]\.route\.inline_cluster_specifier_plugin: Weft's libraries would refuse it: not supported: /),
       expect.stringMatching(/^warning: \/raw\.yaml:14:\d+ .*: resources\[0\]\.virtualHosts\[0\]\.routes\[1\]\.typedPerFilterConfig\["a\.b"\]\.abort\.httpStatus: Weft's libraries would refuse it: /),
       expect.stringMatching(/^warning: \/raw\.yaml:20:5 .*: resources\[1\]\.filters: Weft's libraries would refuse it: not supported$/),
     ]);

@@ -104,6 +104,18 @@ it('resolves names under a wildcard host as requests come, within what the proce
     await vi.waitFor(async () => expect(await get(allowed, 'a')).toEqual([200, `a.wild.test:${outsidePort}`]), { timeout: 10_000 });
     expect(await get(allowed, 'b')).toEqual([200, `b.wild.test:${outsidePort}`]);
     expect((await get(guarded, 'a'))[0]).toBe(503);
+    // A single name without resolution: looked up as the application would, with the rules of the mesh.
+    mesh.config.write('wild.yaml', `apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: single }
+spec: { hosts: [single.wild.test], ports: [{ number: ${outsidePort}, name: http, protocol: HTTP }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: single }
+spec: { hosts: [single.wild.test], http: [{ rewrite: { authority: rewritten.test }, route: [{ destination: { host: single.wild.test } }] }] }
+`);
+    await vi.waitFor(async () => expect(await get(guarded, 'single')).toEqual([200, 'rewritten.test']), { timeout: 10_000 });
   } finally {
     outside.closeAllConnections();
     outside.close();

@@ -20,7 +20,7 @@ it('makes a service of each host, with endpoints of its own', () => {
 });
 
 it.each([
-  ['', 'none', 0],
+  ['', 'logical-dns', 1],
   ['resolution: DNS,', 'dns', 1],
   ['resolution: DNS_ROUND_ROBIN,', 'logical-dns', 1],
   ['resolution: STATIC, workloadSelector: {labels: {app: a}},', 'selector', 0],
@@ -57,6 +57,13 @@ it('warns for ranges, which nobody can dial, and for bytes under DYNAMIC_DNS, wh
     'warning: .addresses[0]: ranges are not implemented: a client cannot dial one',
     'warning: .ports: only HTTP requests say which name to resolve: with DYNAMIC_DNS clients get no cluster for the other ports',
   ]);
+});
+
+it('looks a single name up where there is no resolution, as the application would', () => {
+  const { objects, problems: found } = normalizeText(text(`{hosts: ["*.b.test", a.test], ${ports}}`));
+  expect(found).toEqual([]);
+  expect(objects).toMatchObject([{ resolution: 'none', endpoints: [] }, { resolution: 'logical-dns', endpoints: [{ address: 'a.test' }] }]);
+  expect(only('service', text(`{hosts: [a.test], addresses: [10.0.0.1], ${ports}}`)).resolution).toBe('none');
 });
 
 it('resolves names under a wildcard as requests come, and a single name like DNS does', () => {

@@ -39,8 +39,7 @@ export const serviceEntry: ConfigKind = {
     const base = modelBase(object);
     return hosts.map((host): Service => {
       const cluster = host.endsWith(`.${base.namespace}.svc.${context.clusterDomain}`);
-      const resolved = resolution === 'DYNAMIC_DNS' ? (host.startsWith('*') ? 'dynamic-dns' : 'dns') : shared.resolution;
-      const service = { ...base, ...shared, resolution: resolved, type: 'service', key: `${base.key}/${host}`, host, cluster } as const;
+      const service = { ...base, ...shared, resolution: hostResolution(resolution, host, shared), type: 'service', key: `${base.key}/${host}`, host, cluster } as const;
       return { ...service, endpoints: endpointsOf(service, endpoints) };
     });
   },
@@ -116,6 +115,16 @@ function readEndpoints(spec: Fields, object: ConfigObject): Workload[] {
 function modelResolution(resolution: Resolution, selects: boolean): Service['resolution'] {
   if (resolution === 'STATIC') return selects ? 'selector' : 'static';
   return resolution === 'DNS' ? 'dns' : resolution === 'DNS_ROUND_ROBIN' ? 'logical-dns' : 'none';
+}
+
+/**
+ * What is resolved per request is a single name's own address where the host is no wildcard. NONE sends where the application connects to, and
+ * it would look the name up: so do we in its place. With virtual addresses that name may not exist at all.
+ */
+function hostResolution(resolution: Resolution, host: string, { resolution: given, addresses }: Pick<Service, 'resolution' | 'addresses'>): Service['resolution'] {
+  const wildcard = host.startsWith('*');
+  if (resolution === 'DYNAMIC_DNS') return wildcard ? 'dynamic-dns' : 'dns';
+  return resolution === 'NONE' && !wildcard && addresses.length === 0 ? 'logical-dns' : given;
 }
 
 function check(spec: Fields, resolution: Resolution, ports: readonly ServicePort[], endpoints: readonly Workload[], hosts: readonly string[], selects: boolean): void {

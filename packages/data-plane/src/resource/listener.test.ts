@@ -1,6 +1,6 @@
 import { packAny } from '@weft/xds-api';
 import { RBACFilterSchema } from '@weft/xds-api/filter-rbac';
-import { HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, RouterSchema } from '@weft/xds-api/http';
+import { EarlyHeaderMutationSchema, HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert, HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes, RouterSchema } from '@weft/xds-api/http';
 import { ListenerSchema, ProxyProtocolSchema } from '@weft/xds-api/listener';
 import { TypedStructSchema } from '@weft/xds-api/typed-struct';
 import { describe, expect, it } from 'vitest';
@@ -41,6 +41,9 @@ describe('client listeners', () => {
     ['that trust X-Forwarded-For', clientListener({ xffNumTrustedHops: 1 }), `${hcm}.xff_num_trusted_hops: must be 0`],
     ['that take addresses from headers', clientListener({ originalIpDetectionExtensions: [{ name: 'x' }] }), `${hcm}.original_ip_detection_extensions: not supported`],
     ['with fields nobody reads', clientListener({ localReplyConfig: {} }), `${hcm}.local_reply_config: not supported`],
+    ['that strip ports in two ways', clientListener({ stripMatchingHostPort: true, stripPortMode: { case: 'stripAnyHostPort', value: true } }), `${hcm}.strip_matching_host_port: cannot stand beside strip_any_host_port`],
+    ['with an early edit of a framing header', clientListener({ earlyHeaderMutationExtensions: [{ name: 'x', typedConfig: packAny(EarlyHeaderMutationSchema, { mutations: [{ action: { case: 'remove', value: 'content-length' } }] }) }] }), `${hcm}.early_header_mutation_extensions[0].typed_config.mutations[0].remove: content-length must not be changed`],
+    ['with an early edit of another kind', clientListener({ earlyHeaderMutationExtensions: [{ name: 'x', typedConfig: packAny(RouterSchema, {}) }] }), `${hcm}.early_header_mutation_extensions[0].typed_config: must be envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation, is envoy.extensions.filters.http.router.v3.Router`],
     ['with a wrong duration', clientListener({ streamIdleTimeout: { seconds: -1n } }), `${hcm}.stream_idle_timeout: must be a duration of 0 s to 315576000000 s`],
   ])('are refused %s', (_what, bytes, problem) => {
     expect(problemsOf(types.client, bytes)).toContain(problem);

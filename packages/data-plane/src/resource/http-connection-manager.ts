@@ -35,6 +35,7 @@ export function decodeHttpConnectionManager(any: Any, side: Side, registry: Http
   }
   const manager = report.attempt(path, () => fromBinary(HttpConnectionManagerSchema, any.value));
   if (!manager) return undefined;
+  report.checkUnknown(manager, path);
   report.check(fields, manager, path);
   checkTrust(manager, side, path, report);
   const common = manager.commonHttpProtocolOptions;

@@ -8,8 +8,8 @@ const longestList = 20;
 
 export class Report {
   readonly problems: FieldProblem[] = [];
-  /** Messages whose unknown fields have been looked for: decoders check a message, and then those within it. */
-  readonly #walked = new Set<object>();
+  /** Whether the whole of the first message was looked through for unknown fields: decoders check a message, and then those within it. */
+  #walked = false;
 
   add(path: string, reason: string): void {
     this.problems.push({ path, reason });
@@ -24,13 +24,22 @@ export class Report {
     for (const field of fields.rejected) {
       if (isFieldSet(message, field) && !isFalse(message, field)) this.unsupported(join(path, field.name));
     }
-    this.checkUnknown(message, path);
+    if (!this.#walked) this.checkUnknown(message, path);
+    // Of one that was packed in another.
+    else if (message.$unknown) this.#addUnknown(path, message.$unknown);
   }
 
-  /** Fields of a newer Envoy than our protos: what they ask for cannot even be named, so it must not be dropped silently. */
+  /** Fields of a newer Envoy than our protos, in the message and all within it: what they ask for cannot even be named, so it must not be dropped silently. */
   checkUnknown(message: Message, path: string): void {
-    if (this.#walked.has(message)) return;
-    for (const { path: at, no } of unknownFields(message, path, this.#walked)) this.add(join(at, `#${no}`), 'not supported (a field this version of Weft does not know)');
+    this.#walked = true;
+    for (const { path: at, fields } of unknownFields(message, path)) this.#addUnknown(at, fields);
+  }
+
+  #addUnknown(path: string, fields: NonNullable<Message['$unknown']>): void {
+    for (const { no } of fields) {
+      const at = join(path, `#${no}`);
+      if (!this.problems.some((problem) => problem.path === at)) this.add(at, 'not supported (a field this version of Weft does not know)');
+    }
   }
 
   /** Runs a parser of an extension; what it throws becomes a problem here. */

@@ -12,7 +12,7 @@ import { describe, expect, it } from 'vitest';
 import { builtinFilters } from '../filter/builtin.js';
 import { builtinLoadBalancers } from '../load-balancing/builtin.js';
 import type { ResourceType } from '../xds/resource-type.js';
-import { chain, clientListener, cluster, problemsOf, serverListener, types, upstreamTls } from './testing.js';
+import { chain, clientListener, cluster, problemsOf, route, serverListener, types, upstreamTls } from './testing.js';
 import { knownFieldLists } from './report.js';
 import { secretType } from './secret.js';
 
@@ -81,6 +81,11 @@ it('in what is packed within a resource', () => {
   const manager = listener.apiListener!.apiListener!;
   manager.value = broken(HttpConnectionManagerSchema, manager.value);
   expect(problemsOf(types.client, toBinary(ListenerSchema, listener))).toContain(`api_listener.api_listener.${says}`);
+  const inner = fromBinary(ListenerSchema, clientListener({ routeSpecifier: { case: 'routeConfig', value: { virtualHosts: [{ name: 'v', domains: ['*'], routes: [route({ match: { pathSpecifier: { case: 'prefix', value: '/' }, runtimeFraction: { defaultValue: { numerator: 1 } } } })] }] } } }));
+  const withRoutes = fromBinary(HttpConnectionManagerSchema, inner.apiListener!.apiListener!.value);
+  if (withRoutes.routeSpecifier.case === 'routeConfig') withUnknown(withRoutes.routeSpecifier.value.virtualHosts[0]!.routes[0]!.match!.runtimeFraction!.defaultValue!);
+  inner.apiListener!.apiListener!.value = toBinary(HttpConnectionManagerSchema, withRoutes);
+  expect(problemsOf(types.client, toBinary(ListenerSchema, inner))).toEqual([`api_listener.api_listener.route_config.virtual_hosts[0].routes[0].match.runtime_fraction.default_value.${says}`]);
   const proxy = packAny(TcpProxySchema, { clusterSpecifier: { case: 'cluster', value: 'c' } });
   proxy.value = broken(TcpProxySchema, proxy.value);
   expect(problemsOf(types.server, serverListener({ filterChains: [chain({ filters: [{ name: 'tcp', configType: { case: 'typedConfig', value: proxy } }] as never })] }))).toContain(`filter_chains[0].filters[0].typed_config.${says}`);

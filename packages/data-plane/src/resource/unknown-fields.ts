@@ -1,46 +1,54 @@
 // Fields that a message came with and our protos do not have, in the message and in all messages within it. Values are walked instead of
-// descriptors: nearly all messages have none, and a table of thousands of routes is looked through with every update.
+// descriptors, and paths are made only where there is something: nearly all messages have none, and a table of thousands of routes is looked
+// through with every update.
 import type { Message } from '@weft/xds-api/protobuf';
 
-interface UnknownField {
-  /** Of the message that holds it, in proto names. */
+interface UnknownFields {
+  /** Of the message that holds them, in proto names. */
   readonly path: string;
-  readonly no: number;
+  readonly fields: NonNullable<Message['$unknown']>;
 }
 
-/** What is in `walked` is passed over; what is looked at is added. An Any is opaque: its content is looked at where it is unpacked. */
-export function unknownFields(message: Message, path: string, walked: Set<object>): UnknownField[] {
-  const found: UnknownField[] = [];
-  visit(message, () => path, walked, found);
+/** An Any is opaque: its content is looked at where it is unpacked. */
+export function unknownFields(message: Message, path: string): UnknownFields[] {
+  const found: UnknownFields[] = [];
+  if (hasUnknown(message)) visit(message, path, found);
   return found;
 }
 
-/** Paths are spelled out only where something is found. */
-function visit(value: unknown, path: () => string, walked: Set<object>, found: UnknownField[]): void {
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
+function hasUnknown(value: object): boolean {
   if (Array.isArray(value)) {
-    if (typeof value[0] === 'object') value.forEach((item, i) => visit(item, () => `${path()}[${i}]`, walked, found));
+    for (const item of value as unknown[]) if (typeof item === 'object' && item !== null && hasUnknown(item)) return true;
+    return false;
+  }
+  if (value instanceof Uint8Array) return false;
+  for (const key of Object.keys(value)) {
+    if (key === '$unknown') return true;
+    const field = (value as Record<string, unknown>)[key];
+    if (typeof field === 'object' && field !== null && hasUnknown(field)) return true;
+  }
+  return false;
+}
+
+function visit(value: unknown, path: string, found: UnknownFields[]): void {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
+  if (Array.isArray(value)) return value.forEach((item, i) => visit(item, `${path}[${i}]`, found));
+  if (!isMessage(value)) {
+    // A map. Plain JSON (a Struct) looks the same and holds no messages.
+    for (const key of Object.keys(value)) visit((value as Record<string, unknown>)[key], `${path}[${JSON.stringify(key)}]`, found);
     return;
   }
-  if (isMessage(value)) {
-    if (walked.has(value)) return;
-    walked.add(value);
-    for (const { no } of value.$unknown ?? []) found.push({ path: path(), no });
-  }
-  for (const key in value) {
-    if (key.startsWith('$')) continue;
-    const field = (value as Record<string, unknown>)[key];
-    if (typeof field !== 'object' || field === null) continue;
-    if (isMessage(value)) visitField(key, field, path, walked, found);
-    // A map. Plain JSON (a Struct) looks the same and holds no messages.
-    else visit(field, () => `${path()}[${JSON.stringify(key)}]`, walked, found);
+  if (value.$unknown) found.push({ path, fields: value.$unknown });
+  for (const key of Object.keys(value)) {
+    if (!key.startsWith('$')) visitField(key, (value as unknown as Record<string, unknown>)[key], path, found);
   }
 }
 
-function visitField(key: string, field: object, path: () => string, walked: Set<object>, found: UnknownField[]): void {
+function visitField(key: string, field: unknown, path: string, found: UnknownFields[]): void {
+  if (typeof field !== 'object' || field === null) return;
   const { case: chosen, value } = field as { case?: unknown; value?: unknown };
   const oneof = typeof chosen === 'string' && !isMessage(field);
-  visit(oneof ? value : field, () => `${path()}${path() === '' ? '' : '.'}${protoName(oneof ? chosen : key)}`, walked, found);
+  visit(oneof ? value : field, `${path}${path === '' ? '' : '.'}${protoName(oneof ? chosen : key)}`, found);
 }
 
 function isMessage(value: object): value is Message {

@@ -62,7 +62,11 @@ export function unpack<T extends DescMessage>(any: Any, schema: T, path: string,
     report.add(path, `must be ${schema.typeName}, is ${typeNameOf(any) || 'empty'}`);
     return undefined;
   }
-  return report.attempt(path, () => fromBinary(schema, any.value));
+  return report.attempt(path, () => {
+    const message = fromBinary(schema, any.value);
+    report.checkUnknown(message, path);
+    return message;
+  });
 }
 
 export function filterMetadata(metadata: Metadata | undefined): FilterMetadata {

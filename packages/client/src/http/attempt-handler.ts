@@ -28,7 +28,6 @@ export interface AttemptOwner {
 export class AttemptHandler implements Dispatcher.DispatchHandler {
   readonly #exchange: AttemptOwner;
   readonly #attempt: UpstreamAttempt;
-  readonly #dispatchedAt = performance.now();
   controller: Dispatcher.DispatchController | undefined;
   #state: 'waiting' | 'forwarding' | 'draining' | 'over' = 'waiting';
   #received = 0;
@@ -108,8 +107,8 @@ export class AttemptHandler implements Dispatcher.DispatchHandler {
     clearTimeout(this.#drainTimer);
     if (was !== 'waiting' && was !== 'forwarding') return;
     if (isCallerError(error) || (this.#exchange.body?.error !== undefined && this.#exchange.body.error === error)) this.#exchange.callerFailed(error);
-    else if (was === 'forwarding') this.#fail(httpFailure(error, { method: '', written: true, dispatchedAt: 0 }));
-    else this.#fail(httpFailure(error, { method: this.#attempt.head.method, written: this.controller !== undefined, dispatchedAt: this.#dispatchedAt }));
+    else if (was === 'forwarding') this.#fail(httpFailure(error, true));
+    else this.#fail(httpFailure(error, this.controller !== undefined));
   }
 
   #fail(failure: UpstreamFailure): void {

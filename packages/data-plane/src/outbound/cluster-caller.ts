@@ -68,7 +68,6 @@ export class ClusterCaller implements ClusterCalls {
 
   fetch(name: string, request: ClusterRequest, options: ClusterCallOptions): Promise<ClusterResponse> {
     return this.#call(name, headOf('http', request), options, async (attempt, signal) => {
-      const dispatchedAt = performance.now();
       try {
         const { method, authority, path, headers, body, maxBytes = mebibyte } = request;
         const response = await this.#options.http.dispatcher(attempt.host, attempt.cluster).request({
@@ -80,7 +79,7 @@ export class ClusterCaller implements ClusterCalls {
         attempt.onEnd({ bytesSent: body?.length ?? 0, bytesReceived: bytes.length });
         return { ...head, body: bytes };
       } catch (error) {
-        if (!signal.aborted) attempt.onFailure(httpFailure(error as Error, { method: request.method, written: true, dispatchedAt }));
+        if (!signal.aborted) attempt.onFailure(httpFailure(error as Error, true));
         throw error instanceof ClusterCallError ? error : new ClusterCallError(14, (error as Error).message, { cause: error });
       }
     });

@@ -75,15 +75,14 @@ test('a stopped attempt does not call back', async () => {
 });
 
 test('undici\'s errors by kind', () => {
-  const request = (written: boolean) => ({ method: 'GET', written, dispatchedAt: 0 });
   const error = (code: string) => Object.assign(new Error(code), { code });
-  expect(httpFailure(new UpstreamConnectError('identity', 'x'), request(false)).kind).toBe('identity');
-  expect(httpFailure(new errors.SocketError('other side closed'), request(true)).kind).toBe('reset');
-  expect(httpFailure(new errors.ClientClosedError(), request(false)).kind).toBe('reset-before-request');
-  expect(httpFailure(new errors.HeadersTimeoutError(), request(true)).kind).toBe('per-try-timeout');
-  expect(httpFailure(error('HPE_INVALID_CONSTANT'), request(true)).kind).toBe('protocol-error');
-  expect(httpFailure(error('ECONNRESET'), request(true)).kind).toBe('reset');
-  expect(httpFailure(Object.assign(new Error('x'), { http2ErrorCode: 7 }), request(true)).kind).toBe('refused-stream');
+  expect(httpFailure(new UpstreamConnectError('identity', 'x'), false).kind).toBe('identity');
+  expect(httpFailure(new errors.SocketError('other side closed'), true).kind).toBe('reset');
+  expect(httpFailure(new errors.ClientClosedError(), false).kind).toBe('reset-before-request');
+  expect(httpFailure(new errors.HeadersTimeoutError(), true).kind).toBe('per-try-timeout');
+  expect(httpFailure(error('HPE_INVALID_CONSTANT'), true).kind).toBe('protocol-error');
+  expect(httpFailure(error('ECONNRESET'), true).kind).toBe('reset');
+  expect(httpFailure(Object.assign(new Error('x'), { http2ErrorCode: 7 }), true).kind).toBe('refused-stream');
   expect(isCallerError(new errors.InvalidArgumentError('x'))).toBe(true);
   expect(isCallerError(new errors.SocketError('x'))).toBe(false);
 });

@@ -18,14 +18,6 @@ export class UpstreamConnectError extends Error {
   }
 }
 
-// By the error that ended a connection: when it was made.
-const connectionTimes = new WeakMap<Error, number>();
-
-/** Whether the connection that this error ended was there before `time` (performance.now()). */
-export function endedConnectionOlderThan(error: Error, time: number): boolean {
-  return (connectionTimes.get(error) ?? Infinity) < time;
-}
-
 export interface ConnectTarget {
   /** IP address or name, or the path of a Unix socket where `port` is 0. */
   readonly address: string;
@@ -85,21 +77,18 @@ function connectTo(target: ConnectTarget, callback: Connected): () => void {
   if (port !== 0) socket.setNoDelay(true).setKeepAlive(true, keepAliveMs);
 
   let settled = false;
-  let madeAt = Infinity;
   const settle = (error: UpstreamConnectError | null) => {
     if (settled) return;
     settled = true;
     clearTimeout(timer);
     if (error) socket.destroy();
-    else madeAt = performance.now();
     callback(error, error ? null : socket);
   };
   const timer = setTimeout(() => settle(new UpstreamConnectError('connect-failure', `no connection to ${shown} in ${timeoutMs} ms`)), timeoutMs);
   timer.unref();
   // Stays for the socket's life: an error after the connection is the pool's to handle, but must never be unhandled.
   socket.on('error', (error) => {
-    if (settled) connectionTimes.set(error, madeAt);
-    else settle(connectError(shown, error));
+    if (!settled) settle(connectError(shown, error));
   });
   socket.once('close', () => settle(new UpstreamConnectError('connect-failure', `${shown} closed the connection while it was being made`)));
   socket.once(tlsOptions ? 'secureConnect' : 'connect', () => {

@@ -153,12 +153,13 @@ export class Attempts implements AttemptOwner {
   #headFor(host: Host, reason: Reason | undefined): RequestHead {
     const { info: { attempts }, route, action, timeouts, deadline, announce } = this.#plan;
     let { head } = this.#plan;
+    // Before the head is copied: mirrors say it, too.
+    if (route.includeAttemptCount) head.headers.set('x-envoy-attempt-count', String(attempts));
     if (action.hostRewrite?.kind === 'auto') {
       // Of its own, since the next attempt's host has another name.
       head = { ...head, headers: head.headers.clone() };
       rewriteForHost(head, action, host);
     }
-    if (route.includeAttemptCount) head.headers.set('x-envoy-attempt-count', String(attempts));
     // Of a maximum duration that is only the configuration's, hosts hear nothing, as from Envoy.
     if (announce) announceTimeout(head, timeouts, this.#requestDoneAt > 0 ? this.#services.clock.now() - this.#requestDoneAt : 0, timeouts.deadlineOfCaller ? deadline - performance.now() : Infinity);
     if (reason) {

@@ -17,6 +17,13 @@ test('a copy of the request as it is sent goes to the mirror, under a host with 
   expect(head.headers.get('a')).toBe('b');
   const { downstream: withPort } = testStream({ action: { mirrors, hostRewrite: { kind: 'literal', value: '[::1]:8080' } } });
   expect(withPort.mirrors[0]!.head.authority).toBe('[::1]-shadow:8080');
+  const { downstream: oddPort } = testStream({ action: { mirrors, hostRewrite: { kind: 'literal', value: 'a:b' } } });
+  expect(oddPort.mirrors[0]!.head.authority).toBe('a-shadow:b');
+});
+
+test('a copy says which attempt it is of, as the request does', () => {
+  const { downstream } = testStream({ action: { mirrors, hostRewrite: { kind: 'auto' } }, virtualHost: { includeRequestAttemptCount: true } });
+  expect([downstream.last.head, downstream.mirrors[0]!.head].map(({ headers }) => headers.get('x-envoy-attempt-count'))).toEqual(['1', '1']);
 });
 
 test('the body has to be whole first', () => {

@@ -21,8 +21,8 @@ export function compileMirror({ cluster, clusterHeader, fraction, hostRewrite, h
     fraction,
     cluster: clusterHeader === undefined ? () => cluster : (head) => firstRequestHeader(head, clusterHeader) || undefined,
     head(original, info) {
-      // Envoy: a host of its own takes no suffix.
-      const authority = hostRewrite ?? (hostSuffix ? original.authority.replace(/(?::\d+)?$/, (port) => `-shadow${port}`) : original.authority);
+      // Envoy: a host of its own takes no suffix. What follows the last colon counts as the port, digits or not.
+      const authority = hostRewrite ?? (hostSuffix ? original.authority.replace(/(?::[^:\]]*)?$/, (port) => `-shadow${port}`) : original.authority);
       const head = { ...original, authority, headers: original.headers.clone() };
       for (const edit of edits) edit.applyToRequest(head, info);
       return head;

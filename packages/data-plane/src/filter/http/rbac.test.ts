@@ -108,6 +108,10 @@ describe('paths: DENY takes every spelling of the router, ALLOW only the one of 
     expect([run({ rules: rules('DENY', policy([rule])) }, { path: requested }, info).status, run({ rules: rules('ALLOW', policy([rule])) }, { path: requested }, info).status]).toEqual([deny, allow]);
   });
 
+  it('what only the path as it is matches is denied, too', () => {
+    expect(run({ rules: rules('DENY', policy([regex('/[^a].*')])) }, { path: '/Admin' }, { router: express }).status).toBe(403);
+  });
+
   it('under a not it is the other way round', () => {
     const allBut = { rules: rules('ALLOW', policy([not(path('/admin'))])) };
     const onlyPublic = { rules: rules('DENY', policy([not(path('/public'))])) };
@@ -129,6 +133,24 @@ describe('headers', () => {
   it.each(['Admin.example.com', 'admin.example.com.', 'admin.example.com:80', 'ADMIN.example.com.:8080'])('a host to deny is found as %s', (authority) => {
     expect(run({ rules: rules('DENY', policy([header(':authority', 'admin.example.com')])) }, { authority }).status).toBe(403);
     expect(run({ rules: rules('ALLOW', policy([header(':authority', 'admin.example.com')])) }, { authority }).status).toBe(403);
+  });
+
+  it('a host that an inverted matcher denies is denied in every case', () => {
+    const otherThanA = { rules: rules('DENY', policy([header(':authority', 'a', true)])) };
+    expect(['A', 'a', 'b'].map((authority) => run(otherThanA, { authority }).status)).toEqual([403, 200, 403]);
+  });
+
+  // As a real Envoy 1.40 answers (docs/envoy-differences.md), but where a comment says so.
+  it.each<[matches: boolean, string, ReturnType<typeof header>]>([
+    [true, 'exact of one value', header('x', 'a')], [true, 'exact of the other', header('x', 'b')], [false, 'exact of none', header('x', 'c')], [false, 'exact of all joined', header('x', 'a,b')],
+    [false, 'inverted, of one value', header('x', 'a', true)], [true, 'inverted, of none', header('x', 'c', true)], [true, 'inverted, of all joined', header('x', 'a,b', true)],
+  ])('a repeated header matches (%s): %s', (matches, name, rule) => {
+    const request = { headers: { x: ['a', 'b'] } };
+    const status = (action: 'ALLOW' | 'DENY', permission: typeof rule) => run({ rules: rules(action, policy([permission])) }, request).status === 200;
+    expect([status('ALLOW', rule), status('DENY', not(rule))]).toEqual([matches, matches]);
+    // Envoy: only where none of the values matches. That one of them does not is enough to deny, or not to be excepted.
+    const wide = matches || name === 'inverted, of one value';
+    expect([status('DENY', rule), status('ALLOW', not(rule))]).toEqual([!wide, !wide]);
   });
 
   it('bytes above 0x7f do not make a pattern fail open', () => {

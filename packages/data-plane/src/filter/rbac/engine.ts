@@ -102,8 +102,8 @@ function path(exact: StringPredicate, ignoringCase: StringPredicate, wide: boole
   return (head, { router }) => {
     const value = pathOnly(head.path);
     if (!router) return exact(value);
-    const test = router.caseSensitive ? exact : ignoringCase;
-    for (const spelling of pathSpellings(value, router)) if (test(spelling)) return true;
+    // As it is, too: `[^a]` takes an A that it does not take where case is ignored.
+    for (const spelling of pathSpellings(value, router)) if (exact(spelling) || (!router.caseSensitive && ignoringCase(spelling))) return true;
     return false;
   };
 }
@@ -128,7 +128,8 @@ function wideHeader(config: HeaderMatcherConfig): Rule {
   const test = compileHeaderMatcher(config);
   if (config.name === ':authority' || config.name === 'host') {
     const ignoringCase = config.match.kind === 'string' ? compileHeaderMatcher({ ...config, match: { kind: 'string', matcher: folded(config.match.matcher) } }) : test;
-    return (head) => authoritySpellings(head.authority).some((authority) => ignoringCase({ ...head, authority }));
+    // As it is, too: an inverted matcher takes an A that it does not take where case is ignored.
+    return (head) => test(head) || authoritySpellings(head.authority).some((authority) => ignoringCase({ ...head, authority }));
   }
   if (config.name === ':path') {
     return (head, { router }) => test(head) || (router !== undefined && pathSpellings(pathOnly(head.path), router).some((value) => test({ ...head, path: value })));

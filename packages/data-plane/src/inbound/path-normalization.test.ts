@@ -20,6 +20,7 @@ describe('the levels of Istio', () => {
     ['/%2Fapp%5cadmin%5Cabc', '/%2Fapp%5cadmin%5Cabc', '/%2Fapp%5cadmin%5Cabc', '/%2Fapp%5cadmin%5Cabc', '/app/admin/abc'],
     ['/./admin', '/./admin', '/admin', '/admin', '/admin'],
     ['//admin', '//admin', '//admin', '/admin', '/admin'],
+    ['//?a=//', '//?a=//', '//?a=//', '/?a=//', '/?a=//'],
     ['/a/..', '/a/..', '/', '/', '/'],
     ['/a/.', '/a/.', '/a/', '/a/', '/a/'],
     ['/../..', '/../..', '/', '/', '/'],

@@ -36,6 +36,7 @@ export function normalizePath(target: string, options: PathNormalizationOptions)
 function finish(path: string, { normalizePath: normalize, mergeSlashes }: PathNormalizationOptions): string {
   let result = path;
   if (normalize) result = removeDotSegments(decodeUnreserved(result).replaceAll('\\', '/'));
+  // All of them, where Envoy leaves two of a path of nothing else: `//` is the authority of a URL to many applications, and may throw.
   if (mergeSlashes) result = result.replace(/\/{2,}/g, '/');
   return result;
 }

@@ -74,7 +74,8 @@ export class Arena {
 
   /**
    * Hosts are chosen at random where there is no hash, and a machine under load lets timeouts pass. Cases that differ are run again:
-   * what does not stay is forgiven where both sides vary and agree at times, or where they agree nearly always.
+   * what does not stay is forgiven where both sides vary and agree at times, or where they agree in all repetitions but one. A failure
+   * is what differs more often, in both rounds: a race in Weft shows sooner or later, and is a bug like any other.
    */
   async #forgiveChance(cases: readonly Case[], outcomes: Outcome[]): Promise<void> {
     const doubtful = outcomes.flatMap((outcome, i) => (outcome.differences.length > 0 ? [i] : []));

@@ -56,5 +56,6 @@ async function contradicts(explainer: ReturnType<typeof explainResources>, reque
 
 function joined(values: readonly string[] | undefined): string | undefined {
   // White space at the ends is no part of a value on the wire.
-  return values && (values.length < 2 ? values[0]! : values.filter((value) => value !== '').join(',')).trim();
+  const trimmed = values?.map((value) => value.trim());
+  return trimmed && (trimmed.length < 2 ? trimmed[0]! : trimmed.filter((value) => value !== '').join(','));
 }

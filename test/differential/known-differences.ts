@@ -1,7 +1,8 @@
 // The differences that are meant. Each stands in docs/envoy-differences.md with its reason; one that never occurs is reported.
 import { hopHeaders } from './compare.js';
 import { existing } from './generate/clusters.js';
-import type { CaseRequest, Difference, Observation } from './model.js';
+import type { CaseRequest, Difference, JsonObject, Observation } from './model.js';
+import type { RbacCase, RbacOutcome } from './rbac-arena.js';
 
 export interface Seen {
   request: CaseRequest;
@@ -22,7 +23,8 @@ export const knownDifferences: readonly KnownDifference[] = [
     covers: ({ field, envoy, weft }, seen) => {
       if (field === 'body') return isReason(envoy, weft);
       if (field === 'response grpc-message') return isReason((JSON.parse(envoy) as string[] | null)?.[0] ?? '', (JSON.parse(weft) as string[] | null)?.[0] ?? '');
-      if (field === 'details') return withoutReason(envoy) === withoutReason(weft);
+      // Response headers may be made of them (%RESPONSE_CODE_DETAILS%).
+      if (field === 'details' || (field.startsWith('response ') && envoy.includes('|'))) return withoutReason(envoy) === withoutReason(weft);
       return field === 'response content-type' && seen.envoy.body === '' && (isReason('', seen.weft.body) || (seen.request.method === 'HEAD' && seen.weft.flags.includes('NC')));
     },
   },
@@ -39,6 +41,23 @@ export const knownDifferences: readonly KnownDifference[] = [
   },
 ];
 
+export interface KnownRbacDifference {
+  name: string;
+  covers(outcome: RbacOutcome, of: RbacCase): boolean;
+}
+
+/** Never that Weft allows a request that Envoy denies: what the first of them allows is another path. */
+export const knownRbacDifferences: readonly KnownRbacDifference[] = [
+  { name: 'path-of-slashes', covers: (_outcome, { request: { path } }) => /^\/{2,}(\?|$)/.test(path) },
+  { name: 'denied-value', covers: ({ weft }, { rules, request: { headers } }) => weft !== 'allowed' && headers.some(([name], i) => headers.findIndex(([other]) => other === name) < i && mentions(rules, name)) },
+  { name: 'denied-host-spelling', covers: ({ weft }, { rules }) => weft !== 'allowed' && (mentions(rules, 'host') || mentions(rules, ':authority')) },
+  { name: 'denied-path-spelling', covers: ({ weft }, { rules }) => weft !== 'allowed' && (mentions(rules, ':path') || JSON.stringify(rules).includes('"url_path"')) },
+];
+
+function mentions(rules: JsonObject, header: string): boolean {
+  return JSON.stringify(rules).includes(`"name":${JSON.stringify(header)}`);
+}
+
 /** Weft says which cluster is missing, why no host could be chosen and what the connection's error was. */
 function isReason(envoy: string, weft: string): boolean {
   if (envoy === '') return weft.startsWith('no cluster ');
@@ -47,7 +66,7 @@ function isReason(envoy: string, weft: string): boolean {
 }
 
 function withoutReason(details: string): string {
-  return details.replace(/\|[^}]*\}$/, '}');
+  return details.replace(/\|[^}]*\}/g, '}');
 }
 
 function number(values: string): number {

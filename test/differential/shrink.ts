@@ -76,16 +76,22 @@ function isChoosingNumber(value: Json): boolean {
   return Array.isArray(value) && value.length === 2 && typeof value[0] === 'string' && value[0].toLowerCase() === 'x-num';
 }
 
-/** Resources and request as JSON, with what each side did. */
-export async function reproduction(arena: Arena, small: Case): Promise<string> {
-  const [outcome] = await arena.run([small]);
-  const text = JSON.stringify(small);
+/** Resources and request as JSON, with what each side did. Where the small case agrees when it is run once more, also the case as it was first seen. */
+export async function reproduction(arena: Arena, small: Case, from: Case, first: readonly Difference[]): Promise<string> {
+  const [outcome] = await arena.run([small], { once: true });
+  const now = described(arena, small, outcome!.differences);
+  if (outcome!.differences.length > 0) return now;
+  return `  agrees when it is run again; as it was first seen:\n${described(arena, from, first)}\n  and as it agrees now:\n${now}`;
+}
+
+function described(arena: Arena, one: Case, differences: readonly Difference[]): string {
+  const text = JSON.stringify(one);
   const clusters = arena.clusters.filter(({ name }) => text.includes(JSON.stringify(name)) || text.includes('"x-cluster"'));
   return [
-    ...outcome!.differences.map(({ field, envoy, weft }) => `  ${field}: Envoy ${envoy}, Weft ${weft}`),
-    `  route_config ${JSON.stringify(small.table.routes)}`,
-    `  http_filters ${JSON.stringify(small.table.httpFilters)}`,
+    ...differences.map(({ field, envoy, weft }) => `  ${field}: Envoy ${envoy}, Weft ${weft}`),
+    `  route_config ${JSON.stringify(one.table.routes)}`,
+    `  http_filters ${JSON.stringify(one.table.httpFilters)}`,
     `  clusters ${JSON.stringify(clusters)}`,
-    `  request ${JSON.stringify(small.request)}`,
+    `  request ${JSON.stringify(one.request)}`,
   ].join('\n');
 }

@@ -2,7 +2,6 @@
 import type { JsonObject } from '../model.js';
 import type { Draw } from './draw.js';
 import { fault } from './filter-fault.js';
-import { rbac, rbacPerRoute } from './filter-rbac.js';
 
 interface Kind {
   name: string;
@@ -13,7 +12,6 @@ interface Kind {
 
 const kinds: readonly Kind[] = [
   { name: 'envoy.filters.http.fault', weight: 0.25, config: (draw) => (draw.chance(0.5) ? fault(draw) : { '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault' }), override: fault },
-  { name: 'envoy.filters.http.rbac', weight: 0, config: rbac, override: rbacPerRoute },
 ];
 
 export function httpFilters(draw: Draw): JsonObject[] {

@@ -147,7 +147,7 @@ export class ServerStream implements InboundStream, FilterHost, LimitedStream {
     this.#limits?.answered();
     const pipe = this.#filters?.encode(head, this.info);
     // After the filters, as in Envoy: the route has the last word on headers.
-    if (this.#route) applyResponseMutations(head, this.#route, this.info, this.#options.head);
+    if (this.#route && this.info.localReply?.unedited === undefined) applyResponseMutations(head, this.#route, this.info, this.#options.head);
     this.#options.telemetry.responseHead?.(this.info, this.#telemetry, head);
     this.info.status = head.status;
     return pipe;

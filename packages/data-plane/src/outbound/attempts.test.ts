@@ -22,6 +22,15 @@ test('hosts and callers may be told which attempt it is, and why', () => {
   expect(head.headers.get('x-envoy-attempt-count')).toBe('3');
 });
 
+test('with auto rewrite each attempt begins with the host that the last one was for', () => {
+  const { downstream, cluster, clock } = testStream({ action: { hostRewrite: { kind: 'auto' }, appendXForwardedHost: true }, retryPolicy: { retryOn: ['5xx'] }, hostname: 'named.internal' });
+  const told = () => [downstream.last.head.authority, downstream.last.head.headers.get('x-envoy-original-host'), downstream.last.head.headers.joined('x-forwarded-host')];
+  expect(told()).toEqual(['named.internal', 'payments', 'payments']);
+  downstream.answer(503);
+  clock.advance(50);
+  expect([told(), cluster.contexts.length]).toEqual([['named.internal', 'named.internal', 'payments,named.internal'], 2]);
+});
+
 test('answers of the router carry the attempt count, too', () => {
   const { downstream } = testStream({ virtualHost: { includeAttemptCountInResponse: true } });
   downstream.last.onFailure({ kind: 'reset', message: 'gone' });

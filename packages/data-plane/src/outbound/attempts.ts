@@ -76,6 +76,8 @@ export class Attempts implements AttemptOwner {
   /** Hedging: their per-try timeout started another attempt, but they may still be the first to answer. */
   #late: UpstreamRequest[] | undefined;
   #candidates: HostCandidates | undefined;
+  /** As the last attempt's host was told. */
+  #rewritten: RequestHead | undefined;
   #backoffTimer: Timer | undefined;
   /** What was sent on cannot be taken back. */
   #committed = false;
@@ -153,12 +155,16 @@ export class Attempts implements AttemptOwner {
   #headFor(host: Host, reason: Reason | undefined): RequestHead {
     const { info: { attempts }, route, action, timeouts, deadline, announce } = this.#plan;
     let { head } = this.#plan;
-    // Before the head is copied: mirrors say it, too.
-    if (route.includeAttemptCount) head.headers.set('x-envoy-attempt-count', String(attempts));
     if (action.hostRewrite?.kind === 'auto') {
-      // Of its own, since the next attempt's host has another name.
-      head = { ...head, headers: head.headers.clone() };
+      // Of its own, since the next attempt's host has another name. It begins where the last one ended, as in Envoy.
+      const before = this.#rewritten ?? head;
+      head = this.#rewritten = { ...before, headers: before.headers.clone() };
       rewriteForHost(head, action, host);
+    }
+    if (route.includeAttemptCount) {
+      head.headers.set('x-envoy-attempt-count', String(attempts));
+      // Mirrors say it, too.
+      if (attempts === 1) this.#plan.head.headers.set('x-envoy-attempt-count', '1');
     }
     // Of a maximum duration that is only the configuration's, hosts hear nothing, as from Envoy.
     if (announce) announceTimeout(head, timeouts, this.#requestDoneAt > 0 ? this.#services.clock.now() - this.#requestDoneAt : 0, timeouts.deadlineOfCaller ? deadline - performance.now() : Infinity);

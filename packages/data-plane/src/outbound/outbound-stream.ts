@@ -447,7 +447,7 @@ export class OutboundRequest implements OutboundStream, AttemptsOwner, FilterHos
     info.responseCodeDetails = reply.details;
     info.localReply = reply;
     const route = this.#route;
-    if (route && route.responseMutations.length > 0 && (from === 'route' || route.action.kind === 'route')) applyResponseMutations(head, route, info, this.#head, this.#recorder?.responseEdits);
+    if (route && route.responseMutations.length > 0 && reply.unedited === undefined && (from === 'route' || route.action.kind === 'route')) applyResponseMutations(head, route, info, this.#head, this.#recorder?.responseEdits);
     info.status = head.status = reply.status;
     const filtered = this.#filters?.encode(head, info);
     this.#responseHead = head;

@@ -35,8 +35,8 @@ export class TestCluster implements UpstreamCluster {
   refuse: LocalReply | undefined;
   #next = 0;
 
-  constructor(hosts = 3) {
-    this.hosts = Array.from({ length: hosts }, (_, i) => new Host(this, `10.0.0.${i + 1}:80`, { address: `10.0.0.${i + 1}`, port: 80, hostname: '', weight: 1, health: 'healthy', metadata: {}, identityMissing: false }));
+  constructor(hosts = 3, hostname = '') {
+    this.hosts = Array.from({ length: hosts }, (_, i) => new Host(this, `10.0.0.${i + 1}:80`, { address: `10.0.0.${i + 1}`, port: 80, hostname, weight: 1, health: 'healthy', metadata: {}, identityMissing: false }));
   }
 
   /** What was asked for, attempt by attempt. */
@@ -159,6 +159,8 @@ export interface TestStreamOptions {
   model?: Partial<Downstream>;
   stream?: StreamOptions;
   hosts?: number;
+  /** Of each host. */
+  hostname?: string;
   maxStreamDurationMs?: number;
   streamIdleTimeoutMs?: number;
   router?: Partial<RouterConfig>;
@@ -176,7 +178,7 @@ export interface TestStreamOptions {
 
 export function testStream(options: TestStreamOptions = {}) {
   const { action = {}, headers = {}, protocol = 'http', filters } = options;
-  const cluster = new TestCluster(options.hosts);
+  const cluster = new TestCluster(options.hosts, options.hostname);
   if (options.usesHash !== undefined) cluster.usesHash = options.usesHash;
   const mirror = new TestCluster(1);
   const downstream = Object.assign(new TestDownstream({ whole: options.whole ?? true }), options.model);

@@ -64,6 +64,12 @@ describe('host rewrites', () => {
     expect(head.headers.all('x-forwarded-host')).toEqual(['payments']);
   });
 
+  it('a template without variables takes what matches', () => {
+    const head = requestHead('/a?q=1');
+    compileRewrite({ kind: 'uri-template', value: '/*', caseSensitive: true }, action({ templateRewrite: '/new' }))!(head, streamInfo());
+    expect(head.path).toBe('/new?q=1');
+  });
+
   it('auto takes the name of the endpoint, where it has one', () => {
     const host = (hostname: string) => new Host(noCluster, '10.0.0.1:80', { address: '10.0.0.1', port: 80, hostname, weight: 1, health: 'healthy', metadata: {}, identityMissing: false });
     const head = requestHead();

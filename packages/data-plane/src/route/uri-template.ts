@@ -31,8 +31,8 @@ export function compileUriTemplateRewrite(template: string, rewrite: string): (p
     return { name };
   });
   return (path) => {
-    const groups = regex.exec(path)?.groups;
-    return groups ? parts.map((part) => part.text ?? groups[part.name!]).join('') : path;
+    const match = regex.exec(path);
+    return match ? parts.map((part) => part.text ?? match.groups?.[part.name!]).join('') : path;
   };
 }
 

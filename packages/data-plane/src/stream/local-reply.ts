@@ -11,6 +11,8 @@ export interface LocalReply {
   flag?: ResponseFlag;
   /** Envoy's response code details (`route_not_found`, `rbac_access_denied_matched_policy[…]`). */
   details: string;
+  /** It is the filter's own response: the route's edits of response headers are not made. */
+  unedited?: true;
   /** Set where the caller should get an error with a reason rather than only a status: no configuration, no identity. */
   error?: Error;
 }

@@ -122,7 +122,7 @@ function preflight(policy: CorsPolicy, head: RequestHead, method: string): Local
   else add('allow-headers', policy.allowHeaders);
   add('max-age', policy.maxAge);
   add('allow-private-network', policy.allowPrivateNetworkAccess && head.headers.get('access-control-request-private-network') === 'true' ? 'true' : undefined);
-  return { status: 200, body: '', headers, details: 'cors_response' };
+  return { status: 200, body: '', headers, unedited: true, details: 'cors_response' };
 }
 
 function allowReading({ headers }: ResponseHead, { allowCredentials, exposeHeaders }: CorsPolicy, origin: string): void {

@@ -32,6 +32,12 @@ export const csrfCases: readonly ConformanceCase[] = [
     ],
   },
   {
+    name: 'a hidden origin is nobody\'s, whatever matchers say',
+    protocols: ['http'],
+    filters: [csrf({ filter_enabled: on, additional_origins: [{ safe_regex: { regex: '.*' } }] })],
+    exchanges: [{ ...post({ origin: 'null' }), expect: refused }, { ...post({ origin: 'null', referer: 'https://a.test/' }), expect: refused }, { ...post({ origin: 'https://a.test' }), expect: {} }],
+  },
+  {
     name: 'refuses gRPC calls without an origin',
     protocols: ['grpc'],
     filters: [csrf({ filter_enabled: on })],

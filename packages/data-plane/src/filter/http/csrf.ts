@@ -64,9 +64,11 @@ function forRoute({ enabled, shadow, additionalOrigins }: CsrfConfig, context: F
   return () => filter;
 }
 
-/** A browser that hides where a request comes from sends `Origin: null`, which is nobody's. */
+/** A browser that hides where a request comes from sends `Origin: null`, which is nobody's: no matcher takes it, and no referer makes up for it. */
 function sourceOrigin({ headers }: RequestHead): string {
-  return hostOf(headers.get('origin') ?? '') || hostOf(headers.get('referer') ?? '');
+  const origin = headers.get('origin') ?? '';
+  if (origin === 'null') return '';
+  return hostOf(origin) || hostOf(headers.get('referer') ?? '');
 }
 
 /** Host and port as written, of a URL or already without its other parts. */

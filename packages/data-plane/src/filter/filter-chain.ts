@@ -43,7 +43,7 @@ export interface StreamFilters {
   readonly seesResponseBody?: boolean;
   /** Synchronous where no filter waits. A filter that throws ends the request with 500: going on without it could be going past a policy. */
   decode(head: RequestHead, info: StreamInfo): FilterResult;
-  /** In reverse order, those filters that `decode` reached. With a pipe where one of them wants the body; it is opened, fed and ended by the adapter. */
+  /** In reverse order, also those filters that `decode` did not reach, as in Envoy. With a pipe where one of them wants the body; it is opened, fed and ended by the adapter. */
   encode(head: ResponseHead, info: StreamInfo): BodyPipe | undefined;
   /** Once, at the very end, whatever happened. */
   complete(info: StreamInfo): void;
@@ -135,7 +135,7 @@ class RunningFilters implements StreamFilters, FilterStream {
   readonly #verdict: ((filter: string, verdict: string) => void) | undefined;
   #request: BodyPipe | undefined;
   #response: BodyPipe | undefined;
-  #requestHead: RequestHead | undefined;
+  requestHead: RequestHead | undefined;
   #responseHead: ResponseHead | undefined;
   #reached = 0;
   #completed = false;
@@ -158,7 +158,7 @@ class RunningFilters implements StreamFilters, FilterStream {
   get responseHasBody(): boolean {
     const head = this.#responseHead;
     // RFC 9110 §6.4.1. A gRPC status in the head is the end, too; what follows an upgrade is no body.
-    return head !== undefined && head.status >= 200 && head.grpcStatus === undefined && this.#requestHead?.method !== 'HEAD' && head.status !== 204 && head.status !== 304 && head.headers.get('content-length') !== '0';
+    return head !== undefined && head.status >= 200 && head.grpcStatus === undefined && this.requestHead?.method !== 'HEAD' && head.status !== 204 && head.status !== 304 && head.headers.get('content-length') !== '0';
   }
 
   bufferBody(maxBytes: number): Promise<Uint8Array | undefined> {
@@ -186,7 +186,7 @@ class RunningFilters implements StreamFilters, FilterStream {
 
   #decode(head: RequestHead, info: StreamInfo): FilterResult {
     if (this.#reached === 0) {
-      this.#requestHead = head;
+      this.requestHead = head;
       if (this.#host.describeBody && this.#host.requestHasBody && this.#filters.some(seesRequestBody)) this.#host.describeBody(head);
     }
     while (!this.#completed) {
@@ -218,7 +218,7 @@ class RunningFilters implements StreamFilters, FilterStream {
 
   encode(head: ResponseHead, info: StreamInfo): BodyPipe | undefined {
     this.#responseHead = head;
-    for (let i = this.#reached - 1; i >= 0; i--) {
+    for (let i = this.#filters.length - 1; i >= 0; i--) {
       const filter = this.#filters[i];
       filter?.encodeHeaders?.(head, info, this);
       if (!filter?.encodeBody || !this.responseHasBody) continue;

@@ -73,6 +73,8 @@ export type FilterResult = LocalReply | undefined | Promise<LocalReply | undefin
 export interface FilterStream {
   /** Whether something follows the request's head. */
   readonly requestHasBody: boolean;
+  /** What was decoded. Undefined in `encodeHeaders` of a request that was refused before any filter saw it. */
+  readonly requestHead: RequestHead | undefined;
   /** Whether something follows the response's head; known from `encodeHeaders` on. */
   readonly responseHasBody: boolean;
   /**
@@ -89,7 +91,7 @@ export interface StreamFilter {
   decodeHeaders?(head: RequestHead, info: StreamInfo, stream: FilterStream): FilterResult;
   /** What the request's body has to pass, asked after `decodeHeaders` and only where there is a body. Whoever changes bytes removes `content-length`. */
   decodeBody?(head: RequestHead, info: StreamInfo): BodyFilter | undefined;
-  /** In reverse order, for local replies of later filters too. Synchronous. */
+  /** In reverse order, for local replies too, also of a filter that kept `decodeHeaders` of this one from being asked, as in Envoy. Synchronous. */
   encodeHeaders?(head: ResponseHead, info: StreamInfo, stream: FilterStream): void;
   /** The same for the response. */
   encodeBody?(head: ResponseHead, info: StreamInfo): BodyFilter | undefined;

@@ -3,7 +3,7 @@ import type { HttpFilterConfig } from '../resource/listener-config.js';
 import type { BodyFilter, FilterStream, HttpFilterFactory, StreamFilter } from './http-filter.js';
 
 /** For tests that call a filter themselves, without bodies. */
-export const noBodies: FilterStream = { requestHasBody: false, responseHasBody: false, bufferBody: async () => new Uint8Array(), endWith: () => undefined };
+export const noBodies: FilterStream = { requestHasBody: false, requestHead: undefined, responseHasBody: false, bufferBody: async () => new Uint8Array(), endWith: () => undefined };
 
 export function testFilter(name: string, stream: StreamFilter | (() => StreamFilter)): HttpFilterConfig {
   const factory: HttpFilterFactory = {

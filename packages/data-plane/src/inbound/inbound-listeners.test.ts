@@ -172,7 +172,7 @@ describe('a request', () => {
     stream.encode({ status: 429, headers: new HeaderMap() });
     stream.end({ ...ended, status: 429 });
     stream.end({ ...ended, status: 429 });
-    expect(calls).toEqual(['a decode', 'b decode', 'b encode', 'a encode', 'a complete', 'b complete', 'c complete']);
+    expect(calls).toEqual(['a decode', 'b decode', 'c encode', 'b encode', 'a encode', 'a complete', 'b complete', 'c complete']);
     expect(infos).toEqual([expect.objectContaining({ flags: ['RL'], responseCodeDetails: 'limited', status: 429, routeName: 'default' })]);
   });
 

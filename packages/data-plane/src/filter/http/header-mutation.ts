@@ -113,7 +113,7 @@ function forRoute(config: HeaderMutationFilterConfig, _override: Mutations | und
   const edited = levels.filter(({ request, query }) => request.length + query.length > 0);
   if (edited.length + response.length + requestTrailers.length + responseTrailers.length === 0) return undefined;
   return () => {
-    // What %REQ()% in a response reads.
+    // What %REQ()% in trailers reads.
     let requestHead: RequestHead | undefined;
     return {
       decodeHeaders(head, info) {
@@ -126,8 +126,8 @@ function forRoute(config: HeaderMutationFilterConfig, _override: Mutations | und
       },
       ...(requestTrailers.length > 0 && { decodeBody: (head, info) => trailersEdit(requestTrailers, (headers, mutation) => mutation.applyToResponse({ status: 0, headers }, info, head)) } satisfies StreamFilter),
       ...(response.length > 0 && {
-        encodeHeaders(head, info) {
-          if (requestHead) for (const mutation of response) mutation.applyToResponse(head, info, requestHead);
+        encodeHeaders(head, info, stream) {
+          if (stream.requestHead) for (const mutation of response) mutation.applyToResponse(head, info, stream.requestHead);
         },
       } satisfies StreamFilter),
       ...(responseTrailers.length > 0 && {

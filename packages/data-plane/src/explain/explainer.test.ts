@@ -127,6 +127,11 @@ describe('an explanation', () => {
     expect([explanation.action, explanation.why[0], error?.message]).toEqual(['none', expect.stringContaining('http_filters: must not be empty'), expect.stringContaining('http_filters')]);
   });
 
+  it('counts all retries, also where its own answer would be one to retry', async () => {
+    const explainer = explainerOf([{ match: prefix(''), action: to('c', { retryPolicy: { retryOn: 'retriable-status-codes', numRetries: 3, retriableStatusCodes: [200] } }) }]);
+    expect((await explain(explainer)).retry).toEqual({ on: 'retriable-status-codes', attempts: 3 });
+  });
+
   it('leaves nothing behind that the next one depends on', async () => {
     const explainer = explainerOf([{ match: prefix(''), action: to('c') }]);
     const first = await explain(explainer);

@@ -163,7 +163,7 @@ export class Explainer {
     if (reply) explanation.status = reply.status;
     if (requestEdits.any) explanation.requestHeaders = requestEdits.said;
     if (responseEdits.any) explanation.responseHeaders = responseEdits.said;
-    if (plan) describePlan(explanation, plan);
+    if (plan) describePlan(explanation, plan, recording.retry);
     if (attempt && explanation.hash !== undefined && attempt.host.key !== noHost) explanation.host = attempt.host.key;
     if (mirrors.length > 0) explanation.mirrors = mirrors;
     const said = route ? [...filters, ...idle(route).map(({ name, why }) => ({ name, verdict: why }))] : filters;

@@ -84,6 +84,7 @@ export class Recording implements RequestRecorder {
   virtualHost: string | undefined;
   route: SelectedRoute | undefined;
   plan: Parameters<RequestRecorder['forwarding']>[0] | undefined;
+  retry: Explanation['retry'];
   /** What the filter that is being asked waits for. */
   delayMs: number | undefined;
 
@@ -107,6 +108,8 @@ export class Recording implements RequestRecorder {
 
   forwarding(plan: Parameters<RequestRecorder['forwarding']>[0]): void {
     this.plan = plan;
+    // Now: the answer that is made up may be one that is retried.
+    if (plan.retry) this.retry = describeRetry(plan.retry, plan.timeouts.perTryMs);
   }
 }
 
@@ -118,9 +121,9 @@ export function describeRoute(explanation: Explanation, { virtualHost, entry, ac
   if (action.cluster.kind === 'weighted') explanation.clusters = action.cluster.clusters.map(({ name, weight }) => ({ name, weight }));
 }
 
-export function describePlan(explanation: Explanation, { timeouts, retry, hash }: NonNullable<Recording['plan']>): void {
+export function describePlan(explanation: Explanation, { timeouts, hash }: NonNullable<Recording['plan']>, retry: Explanation['retry']): void {
   explanation.timeoutMs = timeouts.routeMs;
-  if (retry) explanation.retry = describeRetry(retry, timeouts.perTryMs);
+  if (retry) explanation.retry = retry;
   if (hash !== undefined) explanation.hash = String(BigInt.asUintN(64, hash));
 }
 

@@ -2,6 +2,7 @@
 import type { ExplainRequest } from '@weft/data-plane/explain';
 import { explainResources } from '../../packages/cli/src/explain/raw-resources.js';
 import { hopHeaders } from './compare.js';
+import { isUnfollowed } from './known-differences.js';
 import type { Case, JsonObject, Observation } from './model.js';
 
 const hcmType = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
@@ -33,7 +34,12 @@ async function contradicts(explainer: ReturnType<typeof explainResources>, reque
   const hold = (what: string, said: unknown, did: unknown) => {
     if (said !== did) found.push(`${what}: explained ${String(said)}, Envoy ${String(did)} (filters ${JSON.stringify(explanation.filters ?? [])})`);
   };
+  // Of a request that is sent on by a redirect, the first route is explained.
+  if (isUnfollowed(envoy) || request.script.some(({ headers = [] }) => headers.some(([name]) => name === 'location'))) return [];
   hold('route', explanation.route ?? '', envoy.route);
+  // Names of routes begin with their virtual host's.
+  if (envoy.route !== '') hold('virtual host', explanation.virtualHost, `vh-${envoy.route.split('-')[1]}`);
+  if (explanation.action === 'route' && envoy.attempts.length - 1 > (explanation.retry?.attempts ?? 0)) hold('retries at most', explanation.retry?.attempts ?? 0, envoy.attempts.length - 1);
   const [attempt] = envoy.attempts;
   if (attempt) {
     hold('action', explanation.action, 'route');

@@ -34,12 +34,20 @@ export const knownDifferences: readonly KnownDifference[] = [
   },
   { name: 'expected-timeout-of-mirrors', covers: ({ field }) => /^mirror \d+ x-envoy-expected-rq-timeout-ms$/.test(field) },
   { name: 'request-target-without-slash', covers: ({ field }, { weft }) => field === 'status' && weft.error?.includes('path must be an absolute URL or start with a slash') === true },
-  { name: 'mirror-of-overflow', covers: ({ field }, { envoy }) => field === 'mirrors' && envoy.flags.includes('UO') },
+  {
+    name: 'log-of-unfollowed-redirect',
+    covers: ({ field, envoy, weft }, seen) => isUnfollowed(seen.envoy) && (field === 'cluster' || field === 'route' || (field.startsWith('response ') && weft.replace(seen.weft.cluster, '').replace(seen.weft.route, '').length <= envoy.length + 2)),
+  },
   {
     name: 'name-of-missing-cluster',
     covers: ({ field, envoy, weft }, seen) => (field === 'cluster' && envoy === '' && !existing.has(weft)) || seen.envoy.flags === 'NC' && seen.weft.flags === 'NC' && (field === 'cluster' || (field.startsWith('response ') && weft.replace(seen.weft.cluster, '').length <= envoy.length + 2)),
   },
 ];
+
+/** A redirect that the policy would follow, if there were a route for it. */
+export function isUnfollowed({ status, headers, route, attempts }: Observation): boolean {
+  return status >= 300 && status < 400 && headers['location'] !== undefined && route === '' && attempts.length > 0;
+}
 
 export interface KnownRbacDifference {
   name: string;

@@ -9,9 +9,18 @@ import { regexes } from './values.js';
 /** What no path matcher extension may be combined with is taken out of the action (Envoy refuses it). */
 export function action(draw: Draw, match: JsonObject): JsonObject {
   const made = anyAction(draw);
-  if (!('path_match_policy' in match)) return made;
+  const policy = match['path_match_policy'] as { typed_config: { path_template: string } } | undefined;
+  if (!policy) return made;
   for (const part of Object.values(made) as JsonObject[]) delete part['prefix_rewrite'];
+  const route = made['route'] as JsonObject | undefined;
+  if (route && !('regex_rewrite' in route) && draw.chance(0.5)) route['path_rewrite_policy'] = templateRewrite(draw, policy.typed_config.path_template);
   return made;
+}
+
+function templateRewrite(draw: Draw, template: string): JsonObject {
+  const variables = [...template.matchAll(/\{(\w+)/g)].map(([, name]) => `{${name}}`);
+  const rewrite = `/${draw.some(['new', ...variables, ...variables.map((name) => `x-${name}`)], 1, 3).join('/')}`;
+  return { name: 'template', typed_config: { '@type': 'type.googleapis.com/envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig', path_template_rewrite: rewrite } };
 }
 
 function anyAction(draw: Draw): JsonObject {
@@ -19,8 +28,12 @@ function anyAction(draw: Draw): JsonObject {
 }
 
 function forward(draw: Draw): JsonObject {
+  const specifier = clusterSpecifier(draw);
   return {
-    ...clusterSpecifier(draw),
+    ...specifier,
+    ...draw.maybe(String(specifier['cluster']).startsWith('subset') ? 0.8 : 0.05, () => ({ metadata_match: subset(draw) })),
+    ...draw.maybe(0.1, () => ({ internal_redirect_policy: internalRedirect(draw) })),
+    ...(specifier['cluster'] === 'full' && draw.maybe(0.5, () => ({ request_mirror_policies: [{ cluster: 'one' }] }))),
     ...draw.maybe(0.35, () => pathRewrite(draw)),
     ...draw.maybe(0.3, () => hostRewrite(draw)),
     ...draw.maybe(0.15, () => ({ append_x_forwarded_host: true })),
@@ -33,11 +46,24 @@ function forward(draw: Draw): JsonObject {
   };
 }
 
+function subset(draw: Draw): JsonObject {
+  return { filter_metadata: { 'envoy.lb': { version: draw.pick(['v1', 'v2', 'v3', 'v4']), ...draw.maybe(0.3, () => ({ stage: draw.pick(['canary', 'production']) })) } } };
+}
+
+function internalRedirect(draw: Draw): JsonObject {
+  return {
+    ...draw.maybe(0.5, () => ({ max_internal_redirects: draw.int(1, 3) })),
+    ...draw.maybe(0.7, () => ({ redirect_response_codes: draw.some([301, 302, 303, 307, 308], 2, 4) })),
+    ...draw.maybe(0.5, () => ({ allow_cross_scheme_redirect: true })),
+    ...draw.maybe(0.3, () => ({ response_headers_to_copy: draw.some(['x-resp', 'x-a', 'x-from'], 1, 2) })),
+  };
+}
+
 function clusterSpecifier(draw: Draw): JsonObject {
   return draw.of<JsonObject>(
     [8, () => ({ cluster: draw.pick(forwardable) })],
     [1.2, () => ({ cluster: draw.pick([...failing, 'no-retry']) })],
-    [2, () => ({ weighted_clusters: { header_name: 'x-num', clusters: draw.list(1, 4, () => ({ name: draw.pick(forwardable), weight: draw.int(0, 20), ...headerMutations(draw, 0.2) })).concat([{ name: 'one', weight: 1 }]) } })],
+    [2, () => ({ weighted_clusters: { header_name: 'x-num', clusters: draw.list(1, 4, () => ({ name: draw.pick(forwardable), weight: draw.int(0, 20), ...headerMutations(draw, 0.2), ...draw.maybe(0.1, () => ({ metadata_match: subset(draw) })) })).concat([{ name: 'one', weight: 1 }]) } })],
     [1, () => ({ cluster_header: draw.pick(['x-cluster', 'X-Cluster', 'x-a', ':authority']) })],
   );
 }

@@ -25,7 +25,7 @@ export function rbacRequest(draw: Draw): CaseRequest {
   if (draw.chance(0.2)) headers.push(['content-type', draw.pick(['text/plain', 'a'])]);
   return {
     method: draw.pick(['GET', 'GET', 'POST', 'DELETE']),
-    path: draw.pick(paths) + draw.pick(['', '', '', '/', '/x', '?q=1', '?a=/a/b', '//a', '%41']),
+    path: draw.chance(0.03) ? '//' : draw.pick(paths) + draw.pick(['', '', '', '/', '/x', '?q=1', '?a=/a/b', '//a', '%41']),
     authority: draw.pick(['a', 'b', 'abc', 'a:80', 'A', '10']),
     headers,
     script: [],

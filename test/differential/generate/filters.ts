@@ -1,7 +1,10 @@
 // HTTP filters of a table, and what its levels override of them.
 import type { JsonObject } from '../model.js';
 import type { Draw } from './draw.js';
+import { corsPolicy, csrfPolicy } from './filter-cors.js';
 import { fault } from './filter-fault.js';
+import { headerToMetadata, setMetadata } from './filter-metadata.js';
+import { mutationList, mutationType } from './mutations.js';
 
 interface Kind {
   name: string;
@@ -12,6 +15,11 @@ interface Kind {
 
 const kinds: readonly Kind[] = [
   { name: 'envoy.filters.http.fault', weight: 0.25, config: (draw) => (draw.chance(0.5) ? fault(draw) : { '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault' }), override: fault },
+  { name: 'envoy.filters.http.cors', weight: 0.25, config: () => ({ '@type': 'type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors' }), override: corsPolicy },
+  { name: 'envoy.filters.http.csrf', weight: 0.15, config: csrfPolicy, override: csrfPolicy },
+  { name: 'envoy.filters.http.header_mutation', weight: 0.25, config: mutationList, override: (draw) => ({ '@type': `${mutationType}PerRoute`, mutations: mutationList(draw)['mutations']! }) },
+  { name: 'envoy.filters.http.header_to_metadata', weight: 0.25, config: headerToMetadata, override: headerToMetadata },
+  { name: 'envoy.filters.http.set_metadata', weight: 0.15, config: setMetadata },
 ];
 
 export function httpFilters(draw: Draw): JsonObject[] {

@@ -69,3 +69,8 @@ export function query(draw: Draw): string {
   const text = draw.pick(queries);
   return text === '' && draw.chance(0.7) ? '' : `?${text}`;
 }
+
+/** All or none: what is in between is chance. */
+export function fraction(draw: Draw): JsonObject {
+  return { default_value: { numerator: draw.pick([0, 100, 100, 100]), denominator: 'HUNDRED' } };
+}

@@ -3,10 +3,10 @@ import type { CaseRequest, ScriptedAttempt } from '../model.js';
 import { forwardable } from './clusters.js';
 import type { Draw } from './draw.js';
 import { query } from './matchers.js';
-import { exacts, headerNames, headerValues, hosts, ports, prefixes, segments } from './values.js';
+import { exacts, headerNames, headerValues, hosts, origins, ports, prefixes, segments } from './values.js';
 
 export function request(draw: Draw): CaseRequest {
-  const method = draw.pick(['GET', 'GET', 'GET', 'GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH', 'PURGE']);
+  const method = draw.pick(['GET', 'GET', 'GET', 'GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'OPTIONS', 'PATCH', 'PURGE']);
   const hasBody = (method === 'POST' || method === 'PUT' || method === 'PATCH') && draw.chance(0.7);
   return {
     method,
@@ -41,6 +41,16 @@ function headers(draw: Draw): [string, string][] {
     ['x-envoy-retry-grpc-on', 'unavailable'], ['x-envoy-upstream-rq-timeout-ms', '3000'], ['x-envoy-upstream-rq-per-try-timeout-ms', '2000'], ['x-envoy-retriable-header-names', 'x-resp'],
   ], 1, 3));
   if (draw.chance(0.05)) made.push(...draw.some<[string, string]>([['x-envoy-fault-abort-request', '418'], ['x-envoy-fault-delay-request', '3'], ['x-envoy-fault-abort-request-percentage', '100'], ['x-envoy-fault-abort-grpc-request', '5']], 1, 3));
+  if (draw.chance(0.2)) made.push(...origin(draw));
+  return made;
+}
+
+/** What CORS and CSRF read. */
+function origin(draw: Draw): [string, string][] {
+  const made: [string, string][] = draw.chance(0.8) ? [['origin', draw.pick(origins)]] : [];
+  if (draw.chance(0.3)) made.push(['referer', `${draw.pick(origins.filter((one) => one !== 'null'))}/page?x=1`]);
+  if (draw.chance(0.5)) made.push(['access-control-request-method', draw.pick(['GET', 'PUT'])]);
+  if (draw.chance(0.2)) made.push(['access-control-request-private-network', 'true']);
   return made;
 }
 
@@ -51,11 +61,16 @@ function headerValue(draw: Draw, name: string): string {
   return draw.pick(headerValues);
 }
 
+function location(draw: Draw): string {
+  return draw.of([8, () => `${draw.pick(['http', 'http', 'https'])}://${authority(draw)}${path(draw)}${query(draw)}`], [1, () => path(draw)], [1, () => draw.pick(['', 'there', 'ftp://a.test/', 'http://', 'http://a.test', 'http://a.test?q=1', 'http://a.test/#x'])]);
+}
+
 const numbers = ['0', '1', '7', '19', '40', '007', '18446744073709551615'];
 
 function attempt(draw: Draw): ScriptedAttempt {
   if (draw.chance(0.12)) return { reset: true };
   if (draw.chance(0.003)) return { delayMs: 2500 };
+  if (draw.chance(0.12)) return { status: draw.pick([301, 302, 303, 307, 308]), headers: [['location', location(draw)]] };
   return {
     status: draw.pick([200, 200, 404, 409, 418, 429, 500, 502, 503, 504, 204]),
     headers: draw.some<[string, string]>([['x-retry', '1'], ['x-envoy-overloaded', 'true'], ['x-envoy-ratelimited', 'true'], ['set-cookie', 'a=1'], ['set-cookie', 'b=2'], ['x-a', 'upstream'], ['X-Empty', '']], 0, 2),

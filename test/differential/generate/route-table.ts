@@ -4,6 +4,7 @@ import { action, retryPolicy } from './actions.js';
 import type { Draw } from './draw.js';
 import { filterOverrides, httpFilters } from './filters.js';
 import { routeMatch } from './matchers.js';
+import { routeTree } from './matcher-tree.js';
 import { headerMutations } from './mutations.js';
 import { hosts, ports } from './values.js';
 
@@ -34,10 +35,12 @@ const allDomains = [
 ];
 
 function virtualHost(draw: Draw, index: number, domains: string[], filters: JsonObject[]): JsonObject {
+  let count = 0;
+  const named = (one: JsonObject = route(draw, filters)): JsonObject => ({ name: `r-${index}-${count++}`, ...one });
   return {
     name: `vh-${index}`,
     domains: [...new Set(domains)],
-    routes: draw.list(1, 6, () => route(draw, filters)).concat(draw.chance(0.6) ? [{ ...route(draw, filters, { prefix: '/' }) }] : []).map((one, i) => ({ name: `r-${index}-${i}`, ...one })),
+    ...(draw.chance(0.12) ? { matcher: routeTree(draw, named, 2) } : { routes: draw.list(1, 6, () => route(draw, filters)).concat(draw.chance(0.6) ? [{ ...route(draw, filters, { prefix: '/' }) }] : []).map((one) => named(one)) }),
     ...headerMutations(draw, 0.2),
     ...draw.maybe(0.3, () => ({ include_request_attempt_count: true })),
     ...draw.maybe(0.1, () => ({ retry_policy: retryPolicy(draw) })),

@@ -17,3 +17,5 @@ export const templates = ['/a/{x}', '/{x=**}', '/v1/{id}/*', '/v1/users/{id}', '
 
 export const literals = ['a', '1', 'abc', 'ABC', 'b', 'a,b', '10', 'A', 'a b', 'x'];
 export const valueRegexes = ['a.*', '[0-9]+', 'a|b', '.*', '(?i)ABC', '[a-c]*', '\\d{1,2}', '.+', 'a,.*', '^a$'];
+
+export const origins = ['http://a.test', 'https://a.test', 'http://b.test', 'http://a.test:8080', 'null', 'https://evil.example'];

@@ -46,7 +46,10 @@ export function decodeRouteTree(matcher: Matcher, path: string, routes: RouteEnt
     if (type.case === 'matcherTree') return { ...decodeTree(type.value, join(at, 'matcher_tree'), depth), ...(onNoMatch && { onNoMatch }) };
     const list = join(at, 'matcher_list');
     if (type.case === undefined && !value.onNoMatch) report.add(at, 'one of matcher_list, matcher_tree is required');
-    if (type.value) report.check(listFields, type.value, list);
+    if (type.value) {
+      report.check(listFields, type.value, list);
+      if (type.value.matchers.length === 0) report.add(join(list, 'matchers'), 'must not be empty');
+    }
     const entries = (type.value?.matchers ?? []).flatMap((entry, i) => {
       const here = `${list}.matchers[${i}]`;
       report.check(entryFields, entry, here);

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { pathOnly, type RequestHead } from '../stream/request-head.js';
 import type { ResponseHead } from '../stream/response-head.js';
 import type { StreamInfo } from '../stream/stream-info.js';
+import { jsonText } from './json-text.js';
 import { metadataValue } from './metadata-matcher.js';
 import { queryParameter } from './query-matcher.js';
 import { firstRequestHeader } from './request-header.js';
@@ -165,7 +166,7 @@ function plain(format: Formatter): Command {
 
 /** Strings as they are, structures as JSON; what is not there is ''. */
 function asText(value: unknown): string {
-  return value === undefined ? '' : typeof value === 'string' ? value : JSON.stringify(value);
+  return value === undefined ? '' : typeof value === 'string' ? value : jsonText(value);
 }
 
 /** `(first?second)`: the second header where the first is missing. */

@@ -81,7 +81,11 @@ export class ServerStream implements InboundStream, FilterHost, LimitedStream {
     if (typeof path !== 'string') return this.refuse(path);
     head.path = path;
     const { authority, earlyMutations } = chain.config.http;
-    if (authority) head.authority = strippedAuthority(head.authority, authority, this.#options.connection.localPort);
+    if (authority) {
+      head.authority = strippedAuthority(head.authority, authority, this.#options.connection.localPort);
+      // What the application reads.
+      if (head.headers.has('host')) head.headers.set('host', head.authority);
+    }
     if (earlyMutations) for (const mutation of earlyMutations) mutation.applyToRequest(head, this.info);
     // Before filters: the route says which of them run, and how.
     const route = chain.routes?.select(head, this.info);

@@ -17,11 +17,10 @@ export interface LocalReply {
   error?: Error;
 }
 
-/** Envoy's mapping from HTTP to gRPC status for local replies. */
+/** Envoy's mapping from HTTP to gRPC status for local replies. It has none for 200: whoever answers a call must say its status. */
 export function grpcStatusOf(reply: Pick<LocalReply, 'status' | 'grpcStatus'>): number {
   if (reply.grpcStatus !== undefined) return reply.grpcStatus;
   switch (reply.status) {
-    case 200: return 0;
     case 400: return 13;
     case 401: return 16;
     case 403: return 7;
@@ -37,8 +36,7 @@ export function grpcStatusOf(reply: Pick<LocalReply, 'status' | 'grpcStatus'>): 
  */
 export function asGrpcReply(reply: LocalReply, ownStatus: boolean, bodiless: boolean): LocalReply {
   const message = bodiless ? '' : typeof reply.body === 'string' ? reply.body : Buffer.from(reply.body).toString();
-  // Envoy has no gRPC status for 200 either.
-  const status = (ownStatus ? reply.grpcStatus : undefined) ?? (reply.status === 200 ? 2 : grpcStatusOf({ status: reply.status }));
+  const status = (ownStatus ? reply.grpcStatus : undefined) ?? grpcStatusOf({ status: reply.status });
   return {
     ...reply,
     status: 200,

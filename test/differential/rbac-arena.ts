@@ -1,8 +1,5 @@
 // Authorization by a real Envoy and by a Weft server, of the same requests. One listener a side, and a route for each set of rules.
 import { createServer } from 'node:http';
-import { connect } from 'node:net';
-import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { silentLogger } from '@weft/spiffe';
 import { heldPort } from '../support/free-port.js';
@@ -11,6 +8,7 @@ import { groupYaml, TestMesh } from '../support/test-mesh.js';
 import { exchange } from './exchange.js';
 import { portPlaceholder, rbacFilters } from './generate/filter-rbac.js';
 import { headerValues } from './backends.js';
+import { listening } from './listening.js';
 import type { CaseRequest, JsonObject } from './model.js';
 
 const types = 'type.googleapis.com/envoy.extensions.filters';
@@ -104,16 +102,4 @@ async function startWeft(port: number, tables: readonly JsonObject[]): Promise<T
   await server.listen(createServer((_request, response) => response.end()), { port, host: '127.0.0.1', name: 'http' });
   await server.ready(AbortSignal.timeout(20_000));
   return mesh;
-}
-
-async function listening(port: number, envoy: EnvoyProcess): Promise<void> {
-  const end = performance.now() + 20_000;
-  for (;;) {
-    const socket = connect(port, '127.0.0.1');
-    const ready = await once(socket, 'connect').then(() => true, () => false);
-    socket.destroy();
-    if (ready) return;
-    if (performance.now() > end) throw new Error(`Envoy does not listen: ${envoy.log().slice(-2000)}`);
-    await delay(20);
-  }
 }

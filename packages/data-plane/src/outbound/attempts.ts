@@ -106,6 +106,9 @@ export class Attempts implements AttemptOwner {
 
   /** Ends what runs with the hosts. The accounting first: what the adapter then says about its own abort must not count. */
   abandon(reason: Error, failure: UpstreamFailure['kind'] | undefined): void {
+    // The answer that comes instead may take its time in filters: no retry starts meanwhile.
+    this.#over = true;
+    this.#backoffTimer?.cancel();
     const current = this.#current;
     const late = this.#late;
     this.#current = this.#late = undefined;
@@ -305,6 +308,8 @@ export class Attempts implements AttemptOwner {
   }
 
   #fail(reply: LocalReply): false {
+    this.#over = true;
+    if (this.#late) this.#endLate(undefined);
     this.#owner.onNoResponse(reply);
     return false;
   }

@@ -3,6 +3,8 @@ import { runInContext } from '../context/request-context.js';
 import type { LocalReply } from '../stream/local-reply.js';
 import { HeaderMap } from '../stream/header-map.js';
 import { TestCluster, testStream } from './test-stream.js';
+import { FilterChain } from '../filter/filter-chain.js';
+import { testFilter } from '../filter/test-filters.js';
 
 /** Whatever was left to microtasks has run. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -250,4 +252,19 @@ test('a cluster that only a header names is looked for when it is first named, a
   found(late);
   await settled();
   expect(gone.downstream.attempts).toEqual([]);
+});
+
+test('no retry starts while the answer to a timeout is still in the filters of the response', async () => {
+  let give = () => {};
+  const filter = testFilter('later', { encodeBody: () => ({ data: (chunk) => new Promise((resolve) => (give = () => resolve(chunk))) }) });
+  const chain = new FilterChain([filter], { random: () => 0, now: () => 0, setTimeout: () => ({ cancel: () => undefined }) });
+  const { stream, downstream, clock, cluster } = testStream({ chain, action: { timeoutMs: 100 }, retryPolicy: { retryOn: ['5xx'], backoff: { baseMs: 1000, maxMs: 1000 } } });
+  stream.requestEnd(0);
+  downstream.answer(503);
+  clock.advance(100);
+  clock.advance(5000);
+  expect([downstream.attempts.length, downstream.replies.length]).toEqual([1, 0]);
+  give();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([downstream.replies.map(({ status }) => status), cluster.running, cluster.retries, clock.pending]).toEqual([[504], 0, 0, 0]);
 });

@@ -39,6 +39,12 @@ export const metadataCases: readonly ConformanceCase[] = [
     ],
   },
   {
+    name: 'headers: what stands before them on the wire counts as one',
+    protocols: ['http'],
+    filters: [toMetadata({ request_rules: [':path', ':method', ':authority'].map((header) => ({ header, on_header_present: { metadata_namespace: 'n', key: header.slice(1) } })) }), show({ 'x-m-path': 'n:path', 'x-m-method': 'n:method' })],
+    exchanges: [{ path: '/shop?q=1', expect: { seen: { 'x-m-path': '/shop?q=1', 'x-m-method': 'GET' } } }],
+  },
+  {
     name: 'headers: a route has rules of its own',
     filters: [toMetadata({}), show({ 'x-m': 'n:a' })],
     routes: [{ typed_per_filter_config: { 'envoy.filters.http.header_to_metadata': any('envoy.extensions.filters.http.header_to_metadata.v3.Config', { request_rules: [{ header: 'x-a', on_header_present: { metadata_namespace: 'n', key: 'a' } }] }) } }],

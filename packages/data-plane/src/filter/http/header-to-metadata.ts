@@ -6,12 +6,14 @@ import { Config_KeyValuePairSchema, Config_RuleSchema, Config_ValueEncode as Enc
 import { decodeRegexRewrite } from '../../resource/matcher.js';
 import { join, knownFields, Report } from '../../resource/report.js';
 import { compileRegexRewrite } from '../../route/regex.js';
+import { requestHeader } from '../../route/request-header.js';
 import type { HeaderMap } from '../../stream/header-map.js';
 import type { StreamInfo } from '../../stream/stream-info.js';
 import { addMetadata } from '../dynamic-metadata.js';
 import type { HttpFilterFactory, StreamFilter } from '../http-filter.js';
 
-type Rule = (headers: HeaderMap, info: StreamInfo) => void;
+/** `pseudo` reads what is no header of the list: `:path` and the like. */
+type Rule = (headers: HeaderMap, info: StreamInfo, pseudo: (name: string) => string | undefined) => void;
 type Write = (info: StreamInfo, value: string) => void;
 
 export interface HeaderToMetadataConfig {
@@ -41,8 +43,8 @@ export const headerToMetadata: HttpFilterFactory<HeaderToMetadataConfig> = {
       const { request, response } = override ?? config;
       if (request.length === 0 && response.length === 0) return undefined;
       const filter: StreamFilter = {
-        ...(request.length > 0 && { decodeHeaders: (head, info) => void request.forEach((rule) => rule(head.headers, info)) } satisfies StreamFilter),
-        ...(response.length > 0 && { encodeHeaders: (head, info) => response.forEach((rule) => rule(head.headers, info)) } satisfies StreamFilter),
+        ...(request.length > 0 && { decodeHeaders: (head, info) => void request.forEach((rule) => rule(head.headers, info, (name) => requestHeader(head, name))) } satisfies StreamFilter),
+        ...(response.length > 0 && { encodeHeaders: (head, info) => response.forEach((rule) => rule(head.headers, info, (name) => (name === ':status' ? String(head.status) : undefined))) } satisfies StreamFilter),
       };
       return () => filter;
     },
@@ -69,8 +71,9 @@ function decodeRule(rule: Config_Rule, path: string, report: Report): Rule | und
   if (onHeaderMissing?.value === '') report.add(join(path, 'on_header_missing.value'), 'must not be empty');
   const present = onHeaderPresent && decodePair(onHeaderPresent, join(path, 'on_header_present'), report);
   const missing = onHeaderMissing && decodePair(onHeaderMissing, join(path, 'on_header_missing'), report);
-  return (headers, info) => {
-    const value = cookie === '' ? headers.joined(header) : cookieOf(headers, cookie);
+  const isPseudo = header.startsWith(':') || header === 'host';
+  return (headers, info, pseudo) => {
+    const value = isPseudo ? pseudo(header) : cookie === '' ? headers.joined(header) : cookieOf(headers, cookie);
     if (value === undefined) return missing?.(info, '');
     if (remove) headers.remove(header);
     present?.(info, value);

@@ -107,12 +107,13 @@ spec:
 `);
     const outcome = () => caller.client.request('http://impostor.test/').then(({ statusCode }) => String(statusCode), (error: Error & { code: string }) => error.code);
     await vi.waitFor(async () => expect(await outcome()).not.toBe('ENOTFOUND'), { timeout: 5000 });
-    const outcomes = [];
-    for (let i = 0; i < 10; i += 1) outcomes.push(await outcome());
+    // Which of the two a request tries last is chance.
+    const outcomes = new Set<string>();
+    for (let i = 0; i < 10 || (outcomes.size < 2 && i < 200); i += 1) outcomes.add(await outcome());
     impostor.closeAllConnections();
     impostor.close();
     // One endpoint shows another identity than it should, the other cannot speak TLS: neither is ever talked to.
-    expect(new Set(outcomes)).toEqual(new Set(['WEFT_PEER_IDENTITY', '503']));
+    expect(outcomes).toEqual(new Set(['WEFT_PEER_IDENTITY', '503']));
   });
 });
 

@@ -162,6 +162,12 @@ test('names outside of the mesh go to an ordinary channel', async () => {
   await expect(unary(echo(mesh({ outboundTrafficPolicy: 'REGISTRY_ONLY' }), `127.0.0.1:${port}`), 'hello')).rejects.toMatchObject({ code: status.UNAVAILABLE });
 });
 
+test('who dials xds: means the mesh, whatever the name is: it never goes to an ordinary channel, which could not resolve it', async () => {
+  const made = mesh();
+  const gone = unary(echo(made, 'xds:///payments.example.com:80'), 'hello');
+  await expect(gone).rejects.toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('no such service') as string });
+});
+
 test('calls wait for the configuration of their service, and waitForReady with them', async () => {
   const { port } = await server();
   const made = mesh().add('echo', { ports: [port] });

@@ -22,6 +22,8 @@ export class MeshChannel implements ChannelInterface {
   readonly #options: ChannelOptions;
   readonly #calls: CallChannel;
   readonly #defaultAuthority: string;
+  /** Who dials `xds:` means the mesh, and grpc-js could not resolve it. */
+  readonly #mayLeave: boolean;
   #plain: ChannelInterface | undefined;
   #closed = false;
 
@@ -30,6 +32,7 @@ export class MeshChannel implements ChannelInterface {
     this.#services = services;
     this.#target = target;
     this.#authority = authorityOf(target);
+    this.#mayLeave = !target.startsWith('xds:');
     this.#credentials = credentials;
     this.#options = options;
     this.#defaultAuthority = options['grpc.default_authority'] ?? this.#authority;
@@ -45,7 +48,7 @@ export class MeshChannel implements ChannelInterface {
     if (this.#closed) throw new Error('Channel has been shut down');
     if (this.#services.closed()) throw new MeshError('WEFT_CLOSED', 'no calls after close()');
     const lookup = this.#services.engine.lookup('http', this.#authority);
-    const outside = (error: Error) => (this.#services.passage.allows(error, this.#authority) ? this.#plainChannel().createCall(method, deadline, host, parent, flags) : undefined);
+    const outside = (error: Error) => (this.#mayLeave && this.#services.passage.allows(error, this.#authority) ? this.#plainChannel().createCall(method, deadline, host, parent, flags) : undefined);
     if (lookup.kind === 'absent') {
       const call = outside(lookup.error);
       if (call) return call;
@@ -74,7 +77,7 @@ export class MeshChannel implements ChannelInterface {
     const lookup = this.#services.engine.lookup('http', this.#authority);
     if (lookup.kind === 'mesh') return connectivityState.READY;
     if (lookup.kind === 'pending') return connectivityState.CONNECTING;
-    return this.#services.passage.allows(lookup.error, this.#authority) ? this.#plainChannel().getConnectivityState(tryToConnect) : connectivityState.TRANSIENT_FAILURE;
+    return this.#mayLeave && this.#services.passage.allows(lookup.error, this.#authority) ? this.#plainChannel().getConnectivityState(tryToConnect) : connectivityState.TRANSIENT_FAILURE;
   }
 
   watchConnectivityState(current: ReturnType<ChannelInterface['getConnectivityState']>, deadline: Date | number, callback: (error?: Error) => void): void {
@@ -110,7 +113,7 @@ export class MeshChannel implements ChannelInterface {
   /** A host that may be outside is not waited for as long as one that can only be inside. */
   #bounded(lookup: Lookup): Lookup {
     const { passage } = this.#services;
-    if (lookup.kind !== 'pending' || !passage.allowed(this.#authority)) return lookup;
+    if (lookup.kind !== 'pending' || !this.#mayLeave || !passage.allowed(this.#authority)) return lookup;
     return { kind: 'pending', wait: () => passage.settle(lookup, this.#authority) };
   }
 

@@ -18,11 +18,11 @@ interface Variant {
 
 /** @param clusters that filters call. */
 export function envoyConformance(title: string, envoyPath: string, cases: readonly ConformanceCase[], clusters: () => Promise<readonly Json[]> = async () => []): void {
+  const asked = cases.filter(({ notEnvoy }) => notEnvoy === undefined);
+  // Nothing of the kind is Envoy's.
+  if (asked.length === 0) return;
   describe(title, () => {
-    const asked = cases.filter(({ notEnvoy }) => notEnvoy === undefined);
     const variants = asked.flatMap((of, index) => (of.protocols ?? (['http', 'grpc'] as const)).map((protocol): Variant => ({ of, protocol, id: `case-${index}-${protocol}`, port: 0 })));
-    // Nothing of the kind is Envoy's.
-    if (variants.length === 0) return void it.skip('has no cases for Envoy');
     const backend = new CaseBackend();
     let plain: Readonly<Record<Protocol, PlainBackend>>;
     let envoy: EnvoyProcess;

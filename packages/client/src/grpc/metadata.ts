@@ -77,15 +77,16 @@ export class GrpcResponseHead implements ResponseHead {
     return this.#headers;
   }
 
+  readHeader(name: string): string | undefined {
+    return this.#headers ? this.#headers.get(name) : this.#metadata.get(name)[0]?.toString();
+  }
+
   takeHeader(name: string): string | undefined {
-    if (this.#headers) {
-      const value = this.#headers.get(name);
-      this.#headers.remove(name);
-      return value;
-    }
-    const [value] = this.#metadata.get(name);
-    if (value !== undefined) this.#metadata.remove(name);
-    return value?.toString();
+    const value = this.readHeader(name);
+    if (value === undefined) return undefined;
+    if (this.#headers) this.#headers.remove(name);
+    else this.#metadata.remove(name);
+    return value;
   }
 
   /** As the filters left it. */

@@ -22,6 +22,18 @@ export class HttpResponseHead implements ResponseHead {
     return this.#headers;
   }
 
+  readHeader(name: string): string | undefined {
+    if (this.#headers) return this.#headers.get(name);
+    const value = this.#parsed[name];
+    return typeof value === 'string' ? value : value?.[0];
+  }
+
+  takeHeader(name: string): string | undefined {
+    const value = this.readHeader(name);
+    if (value !== undefined) this.headers.remove(name);
+    return value;
+  }
+
   /** Undefined: nobody changed anything, which is cheaper to find out than to convert. */
   get edited(): HeaderMap | undefined {
     if (!this.#headers) return undefined;

@@ -97,7 +97,7 @@ export function retriesHead(rules: RetryRules, head: ResponseHead, request: Requ
   const { status } = head;
   if (!rules.readsSuccess && status < 400 && head.grpcStatus === undefined && (grpcStatuses.size === 0 || request.protocol === 'grpc')) return 'no';
   // A rate limiter's word counts before all others.
-  if (head.headers.has('x-envoy-ratelimited')) return words.has('envoy-ratelimited') ? 'later' : 'no';
+  if (read(head, 'x-envoy-ratelimited') !== undefined) return words.has('envoy-ratelimited') ? 'later' : 'no';
   if (status >= 500 && status <= 599 && (words.has('5xx') || (words.has('gateway-error') && status >= 502 && status <= 504))) return 'later';
   if (status === 409 && words.has('retriable-4xx')) return 'later';
   if (words.has('retriable-status-codes') && statuses.has(status)) {
@@ -112,8 +112,13 @@ export function retriesHead(rules: RetryRules, head: ResponseHead, request: Requ
 /** Also of responses to plain HTTP requests, as in Envoy: gRPC-Web and transcoding carry the header, too. */
 function grpcStatusIn(head: ResponseHead): number {
   if (head.grpcStatus !== undefined) return head.grpcStatus;
-  const text = head.headers.get('grpc-status');
+  const text = read(head, 'grpc-status');
   return text !== undefined && /^\d{1,2}$/.test(text) ? Number(text) : -1;
+}
+
+/** Of nearly all responses nothing is read, or these: no list of headers is made for it. */
+function read(head: ResponseHead, name: string): string | undefined {
+  return head.readHeader ? head.readHeader(name) : head.headers.get(name);
 }
 
 /** @param started whether anything of the request has reached a host, in this attempt or an earlier one. */

@@ -5,6 +5,8 @@ export interface ResponseHead {
   headers: HeaderMap;
   /** Reads and removes a header without making `headers`, where the adapter makes them only for those who read them. */
   takeHeader?(name: string): string | undefined;
+  /** The first value, in the same way. */
+  readHeader?(name: string): string | undefined;
   /** gRPC: the status, where the head is also the end (trailers-only). */
   grpcStatus?: number;
 }

@@ -2,7 +2,7 @@
 import { grpc, grpcFailure, type UpstreamAttempt } from '@weft/data-plane/internal';
 import type { ChannelInterface } from '@grpc/grpc-js';
 import type { Call, InterceptingListener, Metadata, StatusObject } from './call-types.js';
-import type { MessageQueue } from './message-queue.js';
+import type { MessageQueue, OutgoingMessage } from './message-queue.js';
 import { GrpcResponseHead } from './metadata.js';
 
 const engineIsDueMs = 50;
@@ -62,28 +62,31 @@ export class CallAttempt implements InterceptingListener {
 
   /** Sends what there is, one message at a time: grpc-js holds a single pending message and silently loses the one before. */
   pump(): void {
-    if (this.#writing || this.#halfClosed || this.#state === 'over') return;
-    const message = this.#queue.get(this.#next);
-    if (message) {
-      this.#writing = true;
-      this.call.sendMessageWithContext({
-        ...(message.flags !== undefined && { flags: message.flags }),
-        callback: () => {
-          this.#writing = false;
-          this.#next++;
-          // Of a hedge that lost, nothing may be forgotten that the winner has yet to send.
-          if (this.#state !== 'over') this.#queue.sent(this.#next);
-          const { callback } = message;
-          message.callback = undefined;
-          callback?.();
-          this.pump();
-        },
-      }, message.message);
-    } else if (this.#queue.closed && this.#next === this.#queue.length) {
-      this.#halfClosed = true;
-      this.call.halfClose();
-      this.#owner.onRequestSent(this);
-    }
+    if (this.#halfClosed || this.#state === 'over') return;
+    const message = this.#writing ? undefined : this.#queue.get(this.#next);
+    if (message) this.#write(message);
+    if (this.#halfClosed || !this.#queue.closed || this.#next + (this.#writing ? 1 : 0) !== this.#queue.length) return;
+    // Not only when the last message is through: told now, its frame says that it is the last, and no other has to be sent and read.
+    this.#halfClosed = true;
+    this.call.halfClose();
+    this.#owner.onRequestSent(this);
+  }
+
+  #write(message: OutgoingMessage): void {
+    this.#writing = true;
+    this.call.sendMessageWithContext({
+      ...(message.flags !== undefined && { flags: message.flags }),
+      callback: () => {
+        this.#writing = false;
+        this.#next++;
+        // Of a hedge that lost, nothing may be forgotten that the winner has yet to send.
+        if (this.#state !== 'over') this.#queue.sent(this.#next);
+        const { callback } = message;
+        message.callback = undefined;
+        callback?.();
+        this.pump();
+      },
+    }, message.message);
   }
 
   onReceiveMetadata(metadata: Metadata): void {

@@ -238,6 +238,25 @@ describe('closing', () => {
     const closing = test.mesh.close();
     expect(await raw(port, request('/'))).toMatch(/200 OK[^]*connection: close/i);
     clock.advance(300);
+    await vi.waitFor(() => {
+      clock.advance(100);
+      expect(test.mesh.status().listeners).toEqual([]);
+    });
+    await closing;
+  });
+
+  it('leaves idle connections to their clients to close, and still answers what comes on them', async () => {
+    const clock = new FakeClock();
+    const test = start({ listener: {}, clock, settings: { drainDelayMs: 300 } });
+    const { port } = await test.mesh.listen(whoami as never, local);
+    const socket = connectTcp(port, '127.0.0.1');
+    sockets.push(socket);
+    await exchange(socket);
+    const closing = test.mesh.close();
+    clock.advance(300);
+    // The port is closed by now; who has a connection may have sent something before it heard.
+    await vi.waitFor(() => expect(raw(port, request('/'))).rejects.toMatchObject({ code: 'ECONNREFUSED' }));
+    expect(await exchange(socket)).toMatch(/200 OK[^]*connection: close/i);
     await closing;
   });
 

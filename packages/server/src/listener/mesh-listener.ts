@@ -32,6 +32,9 @@ export interface MeshListenerOptions {
 // Whoever can connect can be refused: that must not fill the log.
 const refusalLogIntervalMs = 10_000;
 
+/** How long idle connections of HTTP/1 are left to their clients to close. */
+const longestIdleMs = 1000;
+
 type ListenerRuntime = Pick<Runtime, 'clock' | 'logger' | 'tls' | 'inbound' | 'stats'>;
 
 export class MeshListener {
@@ -134,8 +137,10 @@ export class MeshListener {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     // After the port is closed: a connection made until now is still served, one that waits for a request is not.
     for (const socket of this.#sockets) connectionOf(socket)?.drain();
-    this.#http?.closeIdleConnections();
     await this.#left();
+    // Who heard that we leave closes its idle connections itself; closed by us, a request on its way to one would be lost.
+    if (this.#http) await this.#emptied(Math.min(timeoutMs, longestIdleMs));
+    this.#http?.closeIdleConnections();
     await this.#requests.idle(timeoutMs);
     this.#stopFollowing?.();
     for (const acceptor of this.#tlsAcceptors.values()) acceptor.close();
@@ -282,6 +287,21 @@ export class MeshListener {
     socket.once('close', () => this.#sockets.delete(socket));
     // Before and between the servers that listen to it, an error would end the process.
     socket.on('error', () => socket.destroy());
+  }
+
+  /** Resolves when no connection is left, after `ms` at the latest. */
+  async #emptied(ms: number): Promise<void> {
+    if (this.#sockets.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = this.#runtime.clock.setTimeout(resolve, ms);
+      for (const socket of this.#sockets) {
+        socket.once('close', () => {
+          if (this.#sockets.size > 0) return;
+          timer.cancel();
+          resolve();
+        });
+      }
+    });
   }
 
   /** What clients sent before they heard that the port closes has arrived. */
